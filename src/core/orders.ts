@@ -1,0 +1,99 @@
+/**
+ * What the core orders and the host carries out, and the facts that the host reports back. Orders are the
+ * whole wanted state and idempotent: the host compares with what is true on the machine and acts.
+ */
+import type { Digest, NodeId } from './ids.ts'
+import type { VpnMode } from './settings.ts'
+
+/** Something wrong that only the host can see, in the shape of a status problem. */
+export interface HostProblem {
+  /** Stable, dotted, lower case: `mesh.no-wireguard`. */
+  readonly code: string
+  readonly severity: 'info' | 'warning' | 'error'
+  readonly message: string
+  /** What a person can do. */
+  readonly hint: string
+}
+
+export interface MeshPeer {
+  readonly id: NodeId
+  readonly name: string
+  /** Mesh IPv4 address. */
+  readonly address: string
+  /** WireGuard public key, 32 bytes. */
+  readonly wireguardKey: Uint8Array
+  /** Candidate UDP endpoints `ip:port`, most promising first. */
+  readonly endpoints: readonly string[]
+}
+
+export interface MeshOrder {
+  readonly mode: VpnMode
+  /** Own mesh address; with mode none the LAN address. */
+  readonly address: string
+  /** The whole mesh's prefix. */
+  readonly cidr: string
+  readonly network: string
+  /** Everyone else who is admitted, ordered by ID. */
+  readonly peers: readonly MeshPeer[]
+}
+
+export type PathKind = 'direct' | 'relayed' | 'none'
+
+export interface MeshFacts {
+  /** The interface exists with the ordered address (mode none: always true). */
+  readonly up: boolean
+  readonly peers: readonly { readonly id: NodeId; readonly path: PathKind }[]
+  readonly problems: readonly HostProblem[]
+}
+
+/** One member of the datastore as the plan knows it. */
+export interface DatastoreMember {
+  readonly id: NodeId
+  /** Unique node name; also the etcd member name. */
+  readonly name: string
+  readonly address: string
+}
+
+export type DistributionOrder =
+  | { readonly kind: 'none' }
+  | {
+      readonly kind: 'etcd'
+      /**
+       * initialise: create a new datastore for this epoch, once, only where no data of another is.
+       * join: become a member of the existing one through `members` (learner first, then voter).
+       * run: be what the data on disk says; never create, never join.
+       * stop: do not run (removed, or not a server).
+       */
+      readonly action: 'initialise' | 'join' | 'run' | 'stop'
+      /** Number of the initialisation, 1…; data carries it as a marker. */
+      readonly epoch: number
+      /** The genesis this datastore belongs to; part of the marker. */
+      readonly genesis: Digest
+      readonly self: DatastoreMember
+      /** Members recorded in the plan, without self. */
+      readonly members: readonly DatastoreMember[]
+      /** Datastore ID recorded as done; null before. */
+      readonly clusterId: string | null
+      /** Names whose *learner* entries are left over from an aborted join and may be removed. */
+      readonly evict: readonly string[]
+      /** 32 bytes from which the servers derive the cluster's own CA. Secret. */
+      readonly secret: Uint8Array
+    }
+
+export interface DistributionFacts {
+  readonly version: string | null
+  /** Data of a datastore is on this machine's disk. */
+  readonly dataPresent: boolean
+  /** Marker of that data, null where there is none. */
+  readonly dataEpoch: number | null
+  readonly dataGenesis: Digest | null
+  readonly running: boolean
+  /** Answers, has a leader, and this member is a voter in it. */
+  readonly healthy: boolean
+  readonly voter: boolean
+  /** The datastore's own ID (etcd cluster ID, hexadecimal), null until known. */
+  readonly clusterId: string | null
+  /** Members as the datastore itself says. */
+  readonly members: readonly { readonly name: string; readonly voter: boolean; readonly healthy: boolean }[]
+  readonly problems: readonly HostProblem[]
+}

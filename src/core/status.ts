@@ -1,0 +1,88 @@
+/** The status document, `muster/v1`: the contract with users and scripts. Fields are only ever added. */
+import type { PathKind } from './orders.ts'
+
+export type Stage =
+  | 'discovering'
+  | 'founding'
+  | 'joining'
+  | 'meshing'
+  | 'distributing'
+  | 'ready'
+  | 'blocked'
+  | 'leaving'
+
+export interface StatusProblem {
+  readonly code: string
+  readonly severity: 'info' | 'warning' | 'error'
+  /** RFC 3339, this machine's wall clock. */
+  readonly since: string
+  readonly message: string
+  readonly hint: string
+}
+
+export interface StatusNode {
+  readonly id: string
+  readonly name: string
+  readonly address: string | null
+  readonly role: 'server' | 'agent' | 'pending'
+  readonly stage: Stage | null
+  readonly alive: boolean
+  /** Age of the last sign of life, null where there was none since this daemon started. */
+  readonly lastSeenMs: number | null
+  readonly path: PathKind | 'self'
+  readonly os: {
+    readonly slot: string | null
+    readonly version: string | null
+    readonly digest: string | null
+  }
+}
+
+export interface StatusDocument {
+  readonly apiVersion: 'muster/v1'
+  readonly self: {
+    readonly id: string
+    readonly name: string
+    readonly stage: Stage
+    readonly address: string | null
+    readonly role: 'server' | 'agent' | 'pending'
+  }
+  readonly cluster: {
+    /** Genesis ID, null before founding. */
+    readonly id: string | null
+    readonly network: string
+    readonly state: 'discovering' | 'founding' | 'formed' | 'degraded' | 'conflict'
+    readonly expect: number
+    readonly era: string | null
+    readonly term: number
+    /** ID of the leader, null while there is none in sight. */
+    readonly leader: string | null
+    readonly planIndex: number | null
+  }
+  /** Ordered by name, then ID; self included. */
+  readonly nodes: readonly StatusNode[]
+  readonly distribution: {
+    readonly kind: string
+    readonly version: string | null
+    readonly healthy: boolean
+    readonly members: readonly { readonly name: string; readonly voter: boolean; readonly healthy: boolean }[]
+  }
+  readonly act: {
+    readonly kind: string
+    readonly node: string
+    readonly attempt: number
+    readonly ageMs: number
+  } | null
+  readonly rollout: null
+  readonly waitingFor: readonly string[]
+  readonly problems: readonly StatusProblem[]
+}
+
+/** One line of `muster history`: what the plan went through, oldest first. */
+export interface HistoryEntry {
+  readonly index: number
+  readonly term: number
+  /** Stable name of the cause: `founded`, `admitted`, `initialise`, `datastore.done`, `joined`, … */
+  readonly cause: string
+  readonly node: string | null
+  readonly text: string
+}
