@@ -81,6 +81,8 @@ export interface StatusDocument {
 export interface HistoryEntry {
   readonly index: number
   readonly term: number
+  /** RFC 3339 by the wall clock of the leader that proposed it; null where unknown (the founding). */
+  readonly at: string | null
   /** Stable name of the cause: `founded`, `admitted`, `initialise`, `datastore.done`, `joined`, … */
   readonly cause: string
   readonly node: string | null

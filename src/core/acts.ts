@@ -1,0 +1,153 @@
+/**
+ * Acts: dangerous steps, one at a time, held in the plan from before they begin. Decides when the holder may
+ * begin (a majority of the voters signed its permit for this very attempt and run), and what it says at the
+ * end. A permit is asked for just before acting, so that an old plan on a sleeping node moves nothing.
+ */
+import { statement } from './codec.ts'
+import type { Digest, Millis, NodeId } from './ids.ts'
+import { type Act, isMajority, type Outcome, outcomeStatement, type Plan } from './plan.ts'
+import type { MessageOf } from './protocol.ts'
+import { isVoter, planOf } from './replication.ts'
+import type { NodeState } from './state.ts'
+import { PERMIT_RETRY_MS } from './timing.ts'
+import { after, type Deadline, log, refuse, send, type Turn } from './turn.ts'
+
+export interface ActState {
+  /** The attempt that permits are being collected for, and those who signed. */
+  asking: { readonly attempt: number; readonly signers: Set<NodeId> } | null
+  /** The attempt that a majority permitted in this run; null before. */
+  permitted: number | null
+  askAt: Millis
+  /** The signed end of the act that this node holds, until the plan shows it. */
+  outcome: Outcome | null
+  /** A leader's: since when the current act has made no progress. */
+  heldSince: { readonly attempt: number; readonly at: Millis } | null
+}
+
+export const startActs = (now: Millis): ActState => ({
+  asking: null,
+  permitted: null,
+  askAt: now,
+  outcome: null,
+  heldSince: null,
+})
+
+/** The act that this node holds, by the certified plan. */
+export function ownAct(state: NodeState): Act | null {
+  const act = planOf(state)?.act ?? null
+  return act !== null && act.node === state.id ? act : null
+}
+
+export const isPermitted = (state: NodeState): boolean => {
+  const act = ownAct(state)
+  return act !== null && state.acts.permitted === act.attempt
+}
+
+const permitStatement = (era: Digest, act: Act, nonce: string): Uint8Array =>
+  statement('permit', era, act.kind, act.node, act.attempt, nonce)
+
+export function tickActs(turn: Turn): void {
+  const { state, now, crypto } = turn
+  const act = ownAct(state)
+  const plan = planOf(state)
+  const { acts } = state
+  if (act === null || plan === null || state.blocked !== null) {
+    acts.asking = null
+    acts.permitted = null
+    acts.outcome = null
+    return
+  }
+  if (acts.outcome !== null && acts.outcome.attempt !== act.attempt) acts.outcome = null
+  if (acts.permitted === act.attempt) {
+    report(turn, plan, act)
+    return
+  }
+  acts.permitted = null
+  if (acts.asking?.attempt !== act.attempt) {
+    acts.asking = { attempt: act.attempt, signers: new Set() }
+    acts.askAt = now
+    if (mayPermit(state, act)) acts.asking.signers.add(state.id)
+  }
+  if (countPermits(turn, plan, act) || now < acts.askAt) return
+  acts.askAt = after(turn, PERMIT_RETRY_MS)
+  for (const voter of plan.voters) {
+    if (acts.asking.signers.has(voter)) continue
+    send(turn, voter, {
+      kind: 'permit.ask',
+      era: plan.era,
+      act: act.kind,
+      attempt: act.attempt,
+      nonce: `${state.session}.${crypto.hash(statement('nonce', act.attempt)).slice(0, 16)}`,
+    })
+  }
+}
+
+/** A voter permits only what its own newest plan says, signed or certified: any change of it passes a voter. */
+function mayPermit(state: NodeState, act: Act): boolean {
+  if (!isVoter(state) || state.blocked !== null) return false
+  const { certified, voting } = state.durable
+  const holds = (plan: Plan | undefined): boolean =>
+    plan?.act?.kind === act.kind && plan.act.node === act.node && plan.act.attempt === act.attempt
+  return holds(certified?.plan) && (voting.accepted === null || holds(voting.accepted.plan))
+}
+
+export function handlePermitAsk(turn: Turn, from: NodeId, message: MessageOf<'permit.ask'>): void {
+  const { state } = turn
+  const act: Act = { kind: message.act, node: from, attempt: message.attempt }
+  if (message.era !== state.genesisId || !mayPermit(state, act)) {
+    log(turn, 'debug', 'permit.refused', { to: from, act: act.kind, attempt: act.attempt })
+    return
+  }
+  const signature = turn.crypto.sign(permitStatement(message.era, act, message.nonce))
+  send(turn, from, { ...message, kind: 'permit', signature })
+}
+
+export function handlePermit(turn: Turn, from: NodeId, message: MessageOf<'permit'>): void {
+  const { state } = turn
+  const act = ownAct(state)
+  const plan = planOf(state)
+  const { asking } = state.acts
+  if (act === null || plan === null || asking?.attempt !== message.attempt || act.attempt !== message.attempt)
+    return
+  const isOurs = message.nonce.startsWith(`${state.session}.`) && message.era === plan.era
+  const bytes = permitStatement(plan.era, act, message.nonce)
+  if (!isOurs || !plan.voters.includes(from) || !turn.crypto.verify(from, bytes, message.signature)) {
+    refuse(turn, from, 'permit', 'not a voter’s signature for this attempt')
+    return
+  }
+  asking.signers.add(from)
+  countPermits(turn, plan, act)
+}
+
+function countPermits(turn: Turn, plan: Plan, act: Act): boolean {
+  const { acts } = turn.state
+  if (acts.asking === null || !isMajority(plan.voters, acts.asking.signers)) return false
+  acts.permitted = act.attempt
+  acts.asking = null
+  log(turn, 'info', 'act.permitted', { act: act.kind, attempt: act.attempt })
+  return true
+}
+
+/** The act is done when the facts say so: signed once, told with every beat until the plan shows it. */
+function report(turn: Turn, plan: Plan, act: Act): void {
+  const { state } = turn
+  const { distribution: facts, acts } = state
+  if (acts.outcome !== null || facts.clusterId === null || !facts.healthy || !facts.voter) return
+  if (facts.dataEpoch !== plan.datastore.epoch || facts.dataGenesis !== plan.era) return
+  if (act.kind === 'join' && facts.clusterId !== plan.datastore.clusterId) return
+  const content = {
+    act: act.kind,
+    node: state.id,
+    attempt: act.attempt,
+    epoch: plan.datastore.epoch,
+    clusterId: facts.clusterId,
+  }
+  acts.outcome = { ...content, signature: turn.crypto.sign(outcomeStatement(plan.era, content)) }
+  log(turn, 'info', 'act.done', { act: act.kind, attempt: act.attempt })
+}
+
+export function actDeadlines(state: NodeState): Deadline[] {
+  const act = ownAct(state)
+  if (act === null || state.blocked !== null || state.acts.permitted === act.attempt) return []
+  return [{ at: state.acts.askAt, why: 'asking for permits' }]
+}

@@ -1,0 +1,291 @@
+/**
+ * How records spread: push-pull anti-entropy. One hash over all versions first, details only where it
+ * differs, so that an idle network sends tens of bytes. Decides which records are kept and what is sent to
+ * whom; reads records only. News of one's own is pushed at once to every connected peer.
+ */
+import { hashOf, sortedBy } from './codec.ts'
+import { compareText, type Millis, millis, type NodeId, term } from './ids.ts'
+import { RULES } from './plan.ts'
+import type { MessageOf } from './protocol.ts'
+import { type NodeRecord, type SignedRecord, signRecord, verifyRecord } from './record.ts'
+import type { NodeState } from './state.ts'
+import {
+  GOSSIP_FANOUT,
+  GOSSIP_FORMED_MS,
+  GOSSIP_FOUNDING_MS,
+  PUSH_MAX,
+  RECORD_FORMED_RENEW_MS,
+  RECORD_FRESH_MS,
+  RECORD_RENEW_MS,
+  RECORD_SEQ_BLOCK,
+  RECORDS_MAX,
+  RECORDS_PER_MESSAGE,
+} from './timing.ts'
+import { after, type Deadline, jitter, log, persist, refuse, send, sendAll, type Turn } from './turn.ts'
+
+export interface Known {
+  readonly signed: SignedRecord
+  /** When this node first saw its sequence number; never from the record itself. */
+  readonly advancedAt: Millis
+}
+
+export interface GossipState {
+  readonly records: Map<NodeId, Known>
+  /** Sequence number of the own record as last signed. */
+  seq: number
+  renewAt: Millis
+  roundAt: Millis
+  /** Counts changes of the record book: cheap to compare. */
+  changes: number
+  /** Cached digest over all versions; null when a record changed since. */
+  digest: string | null
+  /** Another session with our key was outbid once; twice is a clone. */
+  outbid: string | null
+  /** When a node that was not known before was last seen, for founding's settle time. */
+  newcomerAt: Millis
+}
+
+export const startGossip = (now: Millis, seq: number): GossipState => ({
+  records: new Map(),
+  seq,
+  renewAt: now,
+  roundAt: now,
+  changes: 0,
+  digest: null,
+  outbid: null,
+  newcomerAt: now,
+})
+
+export const recordOf = (state: NodeState, id: NodeId): NodeRecord | undefined =>
+  state.gossip.records.get(id)?.signed.record
+
+/** Records that advanced within {@link RECORD_FRESH_MS} of this node's own clock, its own included, by ID. */
+export function freshRecords(state: NodeState, now: Millis): NodeRecord[] {
+  const fresh = [...state.gossip.records.values()].filter(
+    (known) => known.signed.record.id === state.id || now - known.advancedAt < RECORD_FRESH_MS,
+  )
+  return sortedBy(fresh, (known) => known.signed.record.id).map((known) => known.signed.record)
+}
+
+/** Signs the own record anew with what is true now, and pushes it to everyone connected. */
+export function renewRecord(turn: Turn): void {
+  const { state } = turn
+  const { gossip } = state
+  gossip.seq += 1
+  // A sequence number is reserved on disk before it is used, so that a restart never signs one twice.
+  if (gossip.seq > state.durable.seq) persist(turn, { seq: gossip.seq + RECORD_SEQ_BLOCK })
+  const signed = signRecord(turn.crypto, {
+    id: state.id,
+    seq: gossip.seq,
+    session: state.session,
+    network: state.settings.networkId,
+    expect: state.settings.expect,
+    genesis: state.genesisId,
+    pin: state.settings.pin,
+    datastore: state.distribution.dataPresent,
+    founding: maySign(state),
+    claim: state.claim,
+    addresses: [...state.addresses],
+    endpoints: [...state.endpoints],
+    version: state.version,
+    rules: RULES,
+  })
+  keep(turn, signed)
+  gossip.renewAt = after(turn, renewalPeriod(turn))
+  sendAll(turn, pushTargets(state), { kind: 'records', records: [signed] })
+}
+
+/** Often while anyone looks for a cluster, so that all can tell the living from the remembered; else rarely. */
+function renewalPeriod(turn: Turn): number {
+  const { state, now } = turn
+  if (state.genesisId === null) return RECORD_RENEW_MS
+  const searched = [...state.gossip.records.values()].some(
+    ({ signed, advancedAt }) =>
+      signed.record.genesis !== state.genesisId && now - advancedAt < RECORD_FRESH_MS,
+  )
+  return searched ? RECORD_RENEW_MS : RECORD_FORMED_RENEW_MS
+}
+
+/** Whether this node could promise in a founding, as far as it itself is concerned. */
+export function maySign(state: NodeState): boolean {
+  return (
+    state.blocked === null &&
+    state.genesisId === null &&
+    state.settings.pin === null &&
+    !state.distribution.dataPresent
+  )
+}
+
+export function handleConnected(turn: Turn, peer: NodeId): void {
+  const own = turn.state.gossip.records.get(turn.state.id)
+  if (own !== undefined) send(turn, peer, { kind: 'records', records: [own.signed] })
+  sendDigest(turn, peer, true)
+}
+
+export function handleDigest(turn: Turn, from: NodeId, message: MessageOf<'digest'>): void {
+  const { state } = turn
+  if (message.records !== digestOf(turn)) {
+    send(turn, from, { kind: 'inventory', seqs: inventoryOf(state), pull: true })
+  } else if (message.pull && differs(state, message)) {
+    sendDigest(turn, from, false)
+  }
+}
+
+function differs(state: NodeState, message: MessageOf<'digest'>): boolean {
+  const index = state.durable.certified?.index ?? -1
+  return message.genesis !== state.genesisId || (message.plan?.index ?? -1) < index
+}
+
+export function handleInventory(turn: Turn, from: NodeId, message: MessageOf<'inventory'>): void {
+  const { state } = turn
+  const theirs = new Map(message.seqs)
+  const newer = sortedBy(state.gossip.records.values(), (known) => known.signed.record.id)
+    .map((known) => known.signed)
+    .filter(({ record }) => record.seq > (theirs.get(record.id) ?? -1))
+  for (let i = 0; i < newer.length; i += RECORDS_PER_MESSAGE) {
+    send(turn, from, { kind: 'records', records: newer.slice(i, i + RECORDS_PER_MESSAGE) })
+  }
+  const behind = message.seqs.some(([id, seq]) => seq > (recordOf(state, id)?.seq ?? -1))
+  if (message.pull && behind) send(turn, from, { kind: 'inventory', seqs: inventoryOf(state), pull: false })
+}
+
+/** @returns the records that were new, for the modules that live by them. */
+export function handleRecords(turn: Turn, from: NodeId, message: MessageOf<'records'>): NodeRecord[] {
+  const { state } = turn
+  const fresh: NodeRecord[] = []
+  for (const signed of message.records) {
+    const { record } = signed
+    const known = recordOf(state, record.id)
+    if (known !== undefined && record.seq <= known.seq && record.id !== state.id) {
+      if (record.seq === known.seq && record.session !== known.session) {
+        log(turn, 'warn', 'record.clone', { id: record.id, name: record.claim.name })
+      }
+      continue
+    }
+    if (record.network !== state.settings.networkId || !verifyRecord(turn.crypto, signed)) {
+      refuse(turn, from, 'record', 'not signed by the node that it names')
+      continue
+    }
+    if (record.id === state.id) {
+      meetOwnRecord(turn, record)
+      continue
+    }
+    if (!keep(turn, signed)) continue
+    fresh.push(record)
+  }
+  return fresh
+}
+
+/**
+ * A record with our own ID that we did not sign in this run: an earlier run's (then we go beyond it, once),
+ * or a second machine with our key that goes on outbidding us: a clone.
+ */
+function meetOwnRecord(turn: Turn, record: NodeRecord): void {
+  const { state } = turn
+  const { gossip } = state
+  if (record.session === state.session || record.seq < gossip.seq) return
+  if (gossip.outbid === record.session && state.blocked === null) {
+    state.blocked = {
+      code: 'node.cloned',
+      message: `another machine runs with this node's identity (${state.id})`,
+      hint: 'a disk image was copied after first boot: run `muster reset` on the copy, it becomes a node of its own',
+    }
+    log(turn, 'warn', 'node.cloned')
+  }
+  gossip.outbid = record.session
+  gossip.seq = record.seq
+  renewRecord(turn)
+}
+
+function keep(turn: Turn, signed: SignedRecord): boolean {
+  const { gossip, durable } = turn.state
+  const { id } = signed.record
+  if (!gossip.records.has(id)) {
+    if (gossip.records.size >= RECORDS_MAX && !evictStranger(turn)) return false
+    gossip.newcomerAt = turn.now
+    // Whoever looks for a cluster must soon see that this one lives.
+    if (turn.state.genesisId !== null && signed.record.genesis === null) gossip.renewAt = turn.now
+    if (id !== turn.state.id && durable.certified === null) {
+      log(turn, 'info', 'node.found', { id, name: signed.record.claim.name })
+    }
+  }
+  gossip.records.set(id, { signed, advancedAt: turn.now })
+  gossip.digest = null
+  gossip.changes += 1
+  return true
+}
+
+/** The not admitted go first, the longest silent of them before the others. */
+function evictStranger(turn: Turn): boolean {
+  const { gossip, durable, id: self } = turn.state
+  const admitted = new Set(durable.certified?.plan.members.map((member) => member.id))
+  let oldest: NodeId | null = null
+  let oldestAt = Number.POSITIVE_INFINITY
+  for (const [id, known] of gossip.records) {
+    if (id !== self && !admitted.has(id) && known.advancedAt < oldestAt) {
+      oldest = id
+      oldestAt = known.advancedAt
+    }
+  }
+  if (oldest !== null) gossip.records.delete(oldest)
+  return oldest !== null
+}
+
+export function tickGossip(turn: Turn): void {
+  const { state, now } = turn
+  const { gossip } = state
+  if (now >= gossip.renewAt) renewRecord(turn)
+  if (now < gossip.roundAt) return
+  const period = state.genesisId === null ? GOSSIP_FOUNDING_MS : GOSSIP_FORMED_MS
+  gossip.roundAt = millis(now + period + jitter(state, period / 4))
+  for (const peer of somePeers(state, GOSSIP_FANOUT)) sendDigest(turn, peer, true)
+}
+
+export function gossipDeadlines(state: NodeState): Deadline[] {
+  const { gossip } = state
+  return [
+    { at: gossip.roundAt, why: 'gossip' },
+    { at: gossip.renewAt, why: 'record renewal' },
+  ]
+}
+
+/** News of genesis or plan to everyone connected, without waiting for the next round. */
+export function announce(turn: Turn): void {
+  for (const peer of pushTargets(turn.state)) sendDigest(turn, peer, false)
+}
+
+function sendDigest(turn: Turn, peer: NodeId, pull: boolean): void {
+  const { durable, genesisId } = turn.state
+  const plan = durable.certified
+  send(turn, peer, {
+    kind: 'digest',
+    records: digestOf(turn),
+    genesis: genesisId,
+    plan: plan === null ? null : { term: term(plan.term), index: plan.index },
+    pull,
+  })
+}
+
+const inventoryOf = (state: NodeState): [NodeId, number][] =>
+  [...state.gossip.records]
+    .map(([id, known]): [NodeId, number] => [id, known.signed.record.seq])
+    .sort(([a], [b]) => compareText(a, b))
+
+function digestOf(turn: Turn): string {
+  const { gossip } = turn.state
+  gossip.digest ??= hashOf(turn.crypto, 'records', inventoryOf(turn.state)).slice(0, 16)
+  return gossip.digest
+}
+
+export function pushTargets(state: NodeState): NodeId[] {
+  return state.links.size <= PUSH_MAX ? [...state.links.keys()] : somePeers(state, PUSH_MAX)
+}
+
+function somePeers(state: NodeState, count: number): NodeId[] {
+  const peers = [...state.links.keys()]
+  if (peers.length <= count) return peers
+  const first = jitter(state, peers.length)
+  return Array.from({ length: count }, (_, i) => peers[(first + i) % peers.length]).filter(
+    (p) => p !== undefined,
+  )
+}

@@ -1,0 +1,28 @@
+/** The mesh's order: whom this node has as WireGuard peers. Everyone in the plan, at what their records say. */
+import { recordOf } from './gossip.ts'
+import type { MeshOrder } from './orders.ts'
+import { memberOf } from './plan.ts'
+import { planOf } from './replication.ts'
+import type { NodeState } from './state.ts'
+
+/** @returns null while this node is in no plan. */
+export function meshOrder(state: NodeState): MeshOrder | null {
+  const plan = planOf(state)
+  const self = plan === null ? undefined : memberOf(plan, state.id)
+  if (plan === null || self === undefined || state.blocked !== null) return null
+  return {
+    mode: plan.settings.vpnMode,
+    address: self.address,
+    cidr: plan.settings.vpnCidr,
+    network: state.settings.network,
+    peers: plan.members
+      .filter((member) => member.id !== state.id)
+      .map(({ id, name, address, wireguardKey }) => ({
+        id,
+        name,
+        address,
+        wireguardKey,
+        endpoints: recordOf(state, id)?.endpoints ?? [],
+      })),
+  }
+}

@@ -1,0 +1,439 @@
+/**
+ * A node's life. Everything happens through `step(state, event) → effects`; the same function runs in
+ * production and in the simulator.
+ *
+ * The stages, in order:
+ *   discovering   until enough machines of the network are in sight, or one that has a genesis
+ *   founding      until a quorum of machines has accepted one genesis            (founding.ts)
+ *   joining       has a genesis, is in no plan yet: asks a server                (joining.ts, admission.ts)
+ *   meshing       is in the plan: interface and paths to all who are alive       (mesh.ts)
+ *   distributing  server: until its member of the datastore is a healthy voter   (distribution.ts, acts.ts)
+ *   ready         everything that the plan wants of it is true
+ *   blocked       a question for a person: reports, but neither founds, votes nor joins
+ *
+ * The host's duties with the effects of one step, in this order: write and fsync `persist`, if there is one;
+ * then carry out the others in their order. If the write fails, nothing after it may happen: the host tries
+ * again and delivers no further event until it succeeded. A message thus never speaks of what is not on disk.
+ */
+import { actDeadlines, handlePermit, handlePermitAsk, startActs, tickActs } from './acts.ts'
+import {
+  admissionDeadlines,
+  handleJoin,
+  handleJoinAnswer,
+  startAdmission,
+  tickAdmission,
+} from './admission.ts'
+import { beatDeadlines, handleBeat, handleBeatAnswer, handleLead, startBeats, tickBeats } from './beats.ts'
+import type { Crypto } from './crypto.ts'
+import { distributionOrder, isDistributed, tickDistribution } from './distribution.ts'
+import type { Effect, Event, Start } from './events.ts'
+import {
+  eligibleFounders,
+  foundingDeadlines,
+  handleAccepted,
+  handlePrepare,
+  handlePromise,
+  handlePropose,
+  handleRefused,
+  startFounding,
+  tickFounding,
+} from './founding.ts'
+import { foundingQuorum, genesisIdOf } from './genesis.ts'
+import {
+  announce,
+  gossipDeadlines,
+  handleConnected,
+  handleDigest,
+  handleInventory,
+  handleRecords,
+  maySign,
+  renewRecord,
+  startGossip,
+  tickGossip,
+} from './gossip.ts'
+import { assertNever, type Millis, type NodeId } from './ids.ts'
+import { considerGenesis, handleGenesisPull, handleGenesisShare } from './joining.ts'
+import { meshOrder } from './mesh.ts'
+import { firstPlan } from './plan.ts'
+import { problemDeadlines, tickProblems, unreachablePeers } from './problems.ts'
+import type { Facts, Message } from './protocol.ts'
+import {
+  beginReplication,
+  certifiedOf,
+  handleCertify,
+  handleLeaderRecords,
+  handleOffer,
+  handlePlanPull,
+  handlePlanShare,
+  handlePoll,
+  handlePollAnswer,
+  handleSigned,
+  isMember,
+  leaderDisconnected,
+  replicationDeadlines,
+  startReplication,
+  tickReplication,
+} from './replication.ts'
+import { type Durable, freshDurable, type NodeState } from './state.ts'
+import type { Stage } from './status.ts'
+import { type Deadline, log, NEVER, persist, send, type Turn } from './turn.ts'
+
+/** A node as the daemon starts it, with what its disk remembers. */
+export function start(crypto: Crypto, now: Millis, given: Start): { state: NodeState; effects: Effect[] } {
+  const durable = given.durable ?? freshDurable(given.fingerprint)
+  const seed = crypto.hash(given.entropy)
+  const state: NodeState = {
+    id: given.id,
+    settings: given.settings,
+    session: seed.slice(0, 16),
+    version: given.version,
+    fingerprint: given.fingerprint,
+    wallOffsetMs: given.wallMs - now,
+    entropy: given.entropy,
+    draws: 0,
+    jitter: Number.parseInt(seed.slice(16, 24), 16) || 1,
+    claim: given.claim,
+    addresses: [],
+    endpoints: [],
+    durable,
+    genesisId: durable.genesis === null ? null : genesisIdOf(crypto, durable.genesis.genesis),
+    blocked: null,
+    links: new Map(),
+    heard: new Map(),
+    gossip: startGossip(now, durable.seq),
+    founding: startFounding(now),
+    replication: startReplication(now),
+    beats: startBeats(now),
+    admission: startAdmission(now),
+    acts: startActs(now),
+    mesh: { up: false, peers: [], problems: [] },
+    distribution: given.distribution,
+    meshed: false,
+    startedAt: now,
+    lastOrders: { meshKey: '', mesh: '', distributionKey: '', distribution: '', record: '' },
+    problemsAt: now,
+    since: new Map(),
+  }
+  const turn: Turn = { now, crypto, state, effects: [], dirty: given.durable === null }
+  blockIfForeign(turn, given)
+  log(turn, 'info', 'node.started', { id: state.id, name: state.claim.name, version: state.version })
+  if (state.durable.certified !== null) {
+    state.replication.leaderTerm = state.durable.certified.term
+    beginReplication(turn, false)
+  }
+  return { state, effects: finish(turn) }
+}
+
+function blockIfForeign(turn: Turn, given: Start): void {
+  const { state } = turn
+  const known = state.durable.fingerprint
+  if (given.ephemeral !== null && !state.settings.allowEphemeral) {
+    state.blocked = {
+      code: 'state.ephemeral',
+      message: `the state directory does not survive a reboot: ${given.ephemeral}`,
+      hint: 'put it on a disk (--state DIR), or set `muster.allow_ephemeral: true` in a lab',
+    }
+  } else if (known !== null && given.fingerprint !== null && known !== given.fingerprint) {
+    state.blocked = {
+      code: 'state.other-machine',
+      message: 'the state on this disk was made on another machine',
+      hint: 'a moved disk: `muster adopt`; a copied one: `muster reset`, and it becomes a node of its own',
+    }
+  } else if (known === null && given.fingerprint !== null) {
+    persist(turn, { fingerprint: given.fingerprint })
+  }
+}
+
+/** One event, at one moment. Changes `state` and returns what is to be done, in order. */
+export function step(crypto: Crypto, state: NodeState, now: Millis, event: Event): Effect[] {
+  const turn: Turn = { now, crypto, state, effects: [], dirty: false }
+  handleEvent(turn, event)
+  return finish(turn)
+}
+
+function handleEvent(turn: Turn, event: Event): void {
+  const { state, now } = turn
+  switch (event.kind) {
+    case 'timer':
+      return
+    case 'message':
+      state.heard.set(event.from, now)
+      handleMessage(turn, event.from, event.message)
+      return
+    case 'connected':
+      state.links.set(event.peer, now)
+      state.heard.set(event.peer, now)
+      state.beats.sentFacts = ''
+      handleConnected(turn, event.peer)
+      return
+    case 'disconnected':
+      state.links.delete(event.peer)
+      leaderDisconnected(turn, event.peer)
+      return
+    case 'addresses':
+      state.addresses = event.addresses
+      state.endpoints = event.endpoints
+      state.claim = { ...state.claim, lanAddress: event.lanAddress }
+      return
+    case 'mesh':
+      state.mesh = event.facts
+      return
+    case 'distribution':
+      state.distribution = event.facts
+      return
+    case 'leader-records':
+      handleLeaderRecords(turn, event.records)
+      return
+    case 'adopt':
+      adoptMachine(turn)
+      return
+    default:
+      assertNever(event)
+  }
+}
+
+function handleMessage(turn: Turn, from: NodeId, message: Message): void {
+  switch (message.kind) {
+    case 'digest':
+      if (message.genesis !== null) considerGenesis(turn, from, message.genesis)
+      pullNewerPlan(turn, from, message.plan?.index ?? -1)
+      handleDigest(turn, from, message)
+      return
+    case 'inventory':
+      handleInventory(turn, from, message)
+      return
+    case 'records':
+      for (const record of handleRecords(turn, from, message)) {
+        if (record.id === from) considerGenesis(turn, from, record.genesis)
+      }
+      return
+    case 'prepare':
+      handlePrepare(turn, from, message)
+      return
+    case 'promise':
+      handlePromise(turn, from, message)
+      return
+    case 'founding.refused':
+      handleRefused(turn, from, message)
+      if (message.reason === 'formed') send(turn, from, { kind: 'genesis.pull' })
+      return
+    case 'propose':
+      handlePropose(turn, from, message)
+      return
+    case 'accepted':
+      handleAccepted(turn, from, message)
+      return
+    case 'genesis.pull':
+      handleGenesisPull(turn, from)
+      return
+    case 'genesis.share':
+      handleGenesisShare(turn, from, message)
+      return
+    case 'poll':
+      handlePoll(turn, from, message)
+      return
+    case 'poll.answer':
+      handlePollAnswer(turn, from, message)
+      return
+    case 'offer':
+      handleOffer(turn, from, message)
+      return
+    case 'signed':
+      handleSigned(turn, from, message)
+      return
+    case 'certify':
+      handleCertify(turn, from, message)
+      return
+    case 'plan.pull':
+      handlePlanPull(turn, from, message)
+      return
+    case 'plan.share':
+      handlePlanShare(turn, from, message)
+      return
+    case 'lead':
+      handleLead(turn, from, message, factsNow(turn))
+      return
+    case 'beat':
+      handleBeat(turn, from, message)
+      return
+    case 'beat.answer':
+      handleBeatAnswer(turn, from, message)
+      return
+    case 'join':
+      handleJoin(turn, from, message)
+      return
+    case 'join.answer':
+      handleJoinAnswer(turn, from, message)
+      return
+    case 'permit.ask':
+      handlePermitAsk(turn, from, message)
+      return
+    case 'permit':
+      handlePermit(turn, from, message)
+      return
+    default:
+      assertNever(message)
+  }
+}
+
+function pullNewerPlan(turn: Turn, from: NodeId, index: number): void {
+  const certified = certifiedOf(turn.state)
+  if (certified !== null && index > certified.index) {
+    send(turn, from, { kind: 'plan.pull', era: certified.plan.era, index: certified.index })
+  }
+}
+
+/**
+ * What follows from the event and from the time: whatever is due is done once the event is in, so that a
+ * process that slept first hears what waited for it and only then draws conclusions from the silence.
+ */
+function finish(turn: Turn): Effect[] {
+  tickFounding(turn)
+  enterCluster(turn)
+  tickReplication(turn)
+  tickActs(turn)
+  tickBeats(turn, stageOf(turn.crypto, turn.state, turn.now), factsNow(turn))
+  tickDistribution(turn)
+  tickAdmission(turn)
+  giveOrders(turn)
+  showChanges(turn)
+  tickGossip(turn)
+  tickProblems(turn)
+  if (turn.dirty) turn.effects.unshift({ kind: 'persist', durable: turn.state.durable })
+  return turn.effects
+}
+
+/** The genesis is here: made by this node, or believed from another. Plan 0 follows from it. */
+function enterCluster(turn: Turn): void {
+  const { state, crypto } = turn
+  const { genesis, certified, founding } = state.durable
+  if (genesis === null || certified !== null || state.blocked !== null) return
+  const id = genesisIdOf(crypto, genesis.genesis)
+  state.genesisId = id
+  persist(turn, { certified: firstPlan(crypto, genesis.genesis, id) })
+  const isOwn = founding.candidate === state.id && founding.term === genesis.certificate.term
+  log(turn, 'info', isOwn ? 'cluster.founded' : 'cluster.joined', {
+    genesis: id,
+    members: genesis.genesis.members.length,
+    servers: genesis.genesis.voters.length,
+  })
+  if (isOwn)
+    for (const peer of state.links.keys()) send(turn, peer, { kind: 'genesis.share', certified: genesis })
+  renewRecord(turn)
+  announce(turn)
+  // The founder asks for votes at once; where it is no server, the first of them does.
+  const leads = genesis.genesis.voters.includes(founding.candidate ?? state.id)
+    ? isOwn
+    : genesis.genesis.voters[0] === state.id
+  beginReplication(turn, leads)
+}
+
+/** Orders are given when what they follow from changed, and only when they differ from the last. */
+function giveOrders(turn: Turn): void {
+  const { state } = turn
+  const { lastOrders, distribution } = state
+  const certified = certifiedOf(state)
+  if (certified === null || state.blocked !== null) return
+  const position = `${certified.term}.${certified.index}`
+  const meshKey = `${position} ${state.gossip.changes}`
+  if (lastOrders.meshKey !== meshKey) {
+    lastOrders.meshKey = meshKey
+    const order = meshOrder(state)
+    const text = JSON.stringify(order, bytesAsText)
+    if (order !== null && text !== lastOrders.mesh) {
+      lastOrders.mesh = text
+      turn.effects.push({ kind: 'mesh', order })
+    }
+  }
+  const distributionKey = `${position} ${state.acts.permitted} ${distribution.dataEpoch}`
+  if (lastOrders.distributionKey !== distributionKey) {
+    lastOrders.distributionKey = distributionKey
+    const order = distributionOrder(turn)
+    const text = JSON.stringify(order, bytesAsText)
+    if (order !== null && text !== lastOrders.distribution) {
+      lastOrders.distribution = text
+      turn.effects.push({ kind: 'distribution', order })
+    }
+  }
+}
+
+const bytesAsText = (_key: string, value: unknown): unknown =>
+  value instanceof Uint8Array ? Array.from(value).join() : value
+
+/** The own record is signed anew when something that it says has changed. */
+function showChanges(turn: Turn): void {
+  const { state } = turn
+  const { lastOrders } = state
+  if (!state.meshed && isMeshedNow(turn)) {
+    state.meshed = true
+    log(turn, 'info', 'mesh.up', { peers: state.mesh.peers.length })
+  }
+  const shown = [
+    state.genesisId,
+    state.distribution.dataPresent,
+    maySign(state),
+    state.addresses.join(),
+    state.endpoints.join(),
+    state.claim.lanAddress,
+  ].join(' ')
+  if (shown === lastOrders.record) return
+  lastOrders.record = shown
+  renewRecord(turn)
+}
+
+function isMeshedNow(turn: Turn): boolean {
+  const { state, now } = turn
+  return isMember(state) && state.mesh.up && unreachablePeers(state, now).length === 0
+}
+
+/** Where the node is in its life: see the head of this file. */
+export function stageOf(crypto: Crypto, state: NodeState, now: Millis): Stage {
+  if (state.blocked !== null) return 'blocked'
+  if (state.genesisId === null) {
+    if (state.founding.candidacy !== null) return 'founding'
+    const here = eligibleFounders(crypto, state, now).length
+    return here >= foundingQuorum(state.settings.expect) ? 'founding' : 'discovering'
+  }
+  if (!isMember(state)) return 'joining'
+  if (!state.mesh.up || !state.meshed) return 'meshing'
+  return isDistributed(state) ? 'ready' : 'distributing'
+}
+
+function factsNow(turn: Turn): Facts {
+  const { state, crypto, now } = turn
+  const { distribution } = state
+  const { version, healthy } = distribution
+  return {
+    stage: stageOf(crypto, state, now),
+    mesh: state.mesh.up,
+    datastore: distribution.running
+      ? { version, healthy, members: distribution.members.slice(0, 16).map((member) => ({ ...member })) }
+      : null,
+    outcome: state.acts.outcome,
+  }
+}
+
+function adoptMachine(turn: Turn): void {
+  const { state } = turn
+  if (state.blocked?.code !== 'state.other-machine') return
+  const changes: Partial<Durable> = { fingerprint: state.fingerprint }
+  persist(turn, changes)
+  state.blocked = null
+  log(turn, 'info', 'node.adopted')
+  if (state.durable.certified !== null) beginReplication(turn, false)
+}
+
+/** When the node next wants to be woken though nothing happened, and why. */
+export function nextDeadline(crypto: Crypto, state: NodeState, now: Millis): Deadline {
+  const turn: Turn = { now, crypto, state, effects: [], dirty: false }
+  const all = [
+    ...gossipDeadlines(state),
+    ...foundingDeadlines(turn),
+    ...replicationDeadlines(state),
+    ...beatDeadlines(state),
+    ...actDeadlines(state),
+    ...admissionDeadlines(state),
+    ...problemDeadlines(state),
+  ]
+  return all.reduce((first, next) => (next.at < first.at ? next : first), { at: NEVER, why: 'nothing' })
+}

@@ -1,0 +1,195 @@
+/** The status document and the history, as this node sees the cluster. Reads the state, changes nothing. */
+import { isAlive } from './beats.ts'
+import { sortedBy } from './codec.ts'
+import type { Crypto } from './crypto.ts'
+import { freshRecords, recordOf } from './gossip.ts'
+import type { Millis, NodeId } from './ids.ts'
+import { stageOf } from './node.ts'
+import type { HostProblem } from './orders.ts'
+import { memberOf, type Plan } from './plan.ts'
+import { problemsOf, waitingFor } from './problems.ts'
+import { certifiedOf, planOf } from './replication.ts'
+import type { NodeState } from './state.ts'
+import type { HistoryEntry, StatusDocument, StatusNode, StatusProblem } from './status.ts'
+
+const NO_OS = { slot: null, version: null, digest: null } as const
+
+/** @param hostProblems what only the host sees beyond mesh and distribution: store, network. */
+export function statusOf(
+  crypto: Crypto,
+  state: NodeState,
+  now: Millis,
+  hostProblems: readonly HostProblem[] = [],
+): StatusDocument {
+  const plan = planOf(state)
+  const certified = certifiedOf(state)
+  const member = plan === null ? undefined : memberOf(plan, state.id)
+  const since = (code: string): string => wallTime(state, state.since.get(code) ?? now)
+  const problems: StatusProblem[] = [...problemsOf(state, now), ...hostProblems].map((problem) => ({
+    code: problem.code,
+    severity: problem.severity,
+    since: since(problem.code),
+    message: problem.message,
+    hint: problem.hint,
+  }))
+  return {
+    apiVersion: 'muster/v1',
+    self: {
+      id: state.id,
+      name: member?.name ?? state.claim.name,
+      stage: stageOf(crypto, state, now),
+      address: member?.address ?? null,
+      role: member?.role ?? 'pending',
+    },
+    cluster: {
+      id: state.genesisId,
+      network: state.settings.network,
+      state: clusterState(crypto, state, now, problems),
+      expect: state.settings.expect,
+      era: plan?.era ?? null,
+      term: state.replication.leaderTerm,
+      leader: state.replication.leader,
+      planIndex: certified?.index ?? null,
+    },
+    nodes: plan === null ? strangers(crypto, state, now) : members(crypto, state, plan, now),
+    distribution: datastore(state, plan),
+    act: actOf(state, plan, now),
+    rollout: null,
+    waitingFor: waitingFor(crypto, state, now).map(
+      (item) => `${item.text} (since ${since(`waiting.${item.key}`)})`,
+    ),
+    problems,
+  }
+}
+
+const wallTime = (state: NodeState, at: number): string => new Date(at + state.wallOffsetMs).toISOString()
+
+function clusterState(
+  crypto: Crypto,
+  state: NodeState,
+  now: Millis,
+  problems: readonly StatusProblem[],
+): StatusDocument['cluster']['state'] {
+  if (problems.some((problem) => problem.code === 'genesis.conflict' || problem.code === 'plan.conflict'))
+    return 'conflict'
+  const plan = planOf(state)
+  if (state.genesisId === null || plan === null) {
+    return stageOf(crypto, state, now) === 'founding' ? 'founding' : 'discovering'
+  }
+  const servers = plan.members.filter((member) => member.role === 'server')
+  const hurt =
+    state.replication.leader === null ||
+    servers.some((server) => !isAlive(state, server.id, now)) ||
+    problems.some((problem) => problem.severity === 'error')
+  return hurt ? 'degraded' : 'formed'
+}
+
+function members(crypto: Crypto, state: NodeState, plan: Plan, now: Millis): StatusNode[] {
+  const listed = plan.members.map(
+    (member): StatusNode => ({
+      id: member.id,
+      name: member.name,
+      address: member.address,
+      role: member.role,
+      stage:
+        member.id === state.id
+          ? stageOf(crypto, state, now)
+          : (state.beats.view.nodes.get(member.id)?.stage ?? null),
+      alive: isAlive(state, member.id, now),
+      lastSeenMs: lastSeen(state, member.id, now),
+      path: pathTo(state, member.id),
+      os: NO_OS,
+    }),
+  )
+  const pending = freshRecords(state, now)
+    .filter((record) => memberOf(plan, record.id) === undefined && record.genesis === null)
+    .map((record) => stranger(crypto, state, record.id, now))
+  return sortedBy([...listed, ...pending], (node) => `${node.name} ${node.id}`)
+}
+
+function strangers(crypto: Crypto, state: NodeState, now: Millis): StatusNode[] {
+  const nodes = freshRecords(state, now).map((record) => stranger(crypto, state, record.id, now))
+  return sortedBy(nodes, (node) => `${node.name} ${node.id}`)
+}
+
+function stranger(crypto: Crypto, state: NodeState, id: NodeId, now: Millis): StatusNode {
+  return {
+    id,
+    name: recordOf(state, id)?.claim.name ?? id,
+    address: null,
+    role: 'pending',
+    stage: id === state.id ? stageOf(crypto, state, now) : null,
+    alive: id === state.id || state.links.has(id),
+    lastSeenMs: lastSeen(state, id, now),
+    path: id === state.id ? 'self' : 'none',
+    os: NO_OS,
+  }
+}
+
+function lastSeen(state: NodeState, id: NodeId, now: Millis): number | null {
+  if (id === state.id) return 0
+  const heard = state.heard.get(id)
+  return heard === undefined ? null : Math.max(0, now - heard)
+}
+
+function pathTo(state: NodeState, id: NodeId): StatusNode['path'] {
+  if (id === state.id) return 'self'
+  return state.mesh.peers.find((peer) => peer.id === id)?.path ?? 'none'
+}
+
+/** A server's own word, or, on an agent, what the leader tells. */
+function datastore(state: NodeState, plan: Plan | null): StatusDocument['distribution'] {
+  const kind = plan?.settings.distribution ?? state.settings.cluster.distribution
+  const facts = state.distribution
+  const own = facts.running ? facts : state.beats.view.datastore
+  if (kind === 'none') return { kind, version: null, healthy: plan !== null, members: [] }
+  return {
+    kind,
+    version: own?.version ?? facts.version,
+    healthy: own?.healthy ?? false,
+    members: own?.members ?? [],
+  }
+}
+
+function actOf(state: NodeState, plan: Plan | null, now: Millis): StatusDocument['act'] {
+  const act = plan?.act ?? null
+  if (plan === null || act === null) return null
+  const takenAt = plan.history.findLast((entry) => entry.cause === act.kind && entry.node === act.node)?.at
+  const ageMs = takenAt === undefined ? 0 : Math.max(0, Math.round(now + state.wallOffsetMs - takenAt))
+  return { kind: act.kind, node: memberOf(plan, act.node)?.name ?? act.node, attempt: act.attempt, ageMs }
+}
+
+const TEXTS: Readonly<Record<string, string>> = {
+  lead: 'leads',
+  admitted: 'was admitted',
+  initialise: 'was asked to initialise the datastore',
+  initialised: 'initialised the datastore',
+  join: 'was asked to join the datastore',
+  joined: 'joined the datastore',
+  abort: 'gave up joining the datastore',
+}
+
+/** What the plan went through, oldest first, as far back as plans remember. */
+export function historyOf(state: NodeState): HistoryEntry[] {
+  const plan = planOf(state)
+  if (plan === null) return []
+  const nameOf = (id: NodeId | null): string =>
+    id === null ? 'the cluster' : (memberOf(plan, id)?.name ?? id)
+  const founded: HistoryEntry = {
+    index: 0,
+    term: 0,
+    at: null,
+    cause: 'founded',
+    node: null,
+    text: `founded as ${plan.era.slice(0, 12)}`,
+  }
+  const rest = plan.history.map(({ index, term, at, cause, node }) => ({
+    index,
+    term,
+    at: new Date(at).toISOString(),
+    cause,
+    node,
+    text: `${nameOf(node)} ${TEXTS[cause] ?? cause}`,
+  }))
+  return [founded, ...rest]
+}

@@ -1,0 +1,40 @@
+/** Who becomes a server. At founding only: later servers come from people (issue of node approve/promote). */
+import type { NodeId } from './ids.ts'
+import type { Claim } from './record.ts'
+import type { ServerTarget } from './settings.ts'
+
+const SIZES = [7, 5, 3, 1] as const
+
+/** `auto` of DESIGN.md section 7: 1 below 3 nodes, 3 up to 6, then 5. */
+export function serverTarget(target: ServerTarget, nodes: number): number {
+  if (target !== 'auto') return target
+  return nodes < 3 ? 1 : nodes <= 6 ? 3 : 5
+}
+
+const preferenceOrder = { prefer: 0, neutral: 1, avoid: 2 } as const
+/** Machines of about the same size are equals, so that a few MiB of difference do not decide. */
+const sizeClass = (claim: Claim): number =>
+  Math.min(claim.cpus, 4) + Math.min(Math.floor(Math.log2(claim.memoryMiB)), 12)
+
+/**
+ * Servers out of the founders: by preference, size of machine, then rank. The number is the largest of
+ * 1, 3, 5, 7 that is at most the target and the number of founders.
+ * @param ranked founders in rank order.
+ */
+export function chooseServers(
+  ranked: readonly { readonly node: NodeId; readonly claim: Claim }[],
+  target: ServerTarget,
+): NodeId[] {
+  const wanted = Math.min(serverTarget(target, ranked.length), ranked.length)
+  const count = SIZES.find((size) => size <= wanted) ?? 1
+  return ranked
+    .map((founder, rank) => ({ ...founder, rank }))
+    .sort(
+      (a, b) =>
+        preferenceOrder[a.claim.serverPreference] - preferenceOrder[b.claim.serverPreference] ||
+        sizeClass(b.claim) - sizeClass(a.claim) ||
+        a.rank - b.rank,
+    )
+    .slice(0, count)
+    .map((founder) => founder.node)
+}

@@ -1,0 +1,71 @@
+/**
+ * Every interval and bound of the protocol, with the reason for its value. Milliseconds unless the name says
+ * otherwise. All are compared with a node's own monotonic clock; no two clocks are ever compared.
+ */
+
+/** A record without genesis is signed anew this often, so that the living can be told from the remembered. */
+export const RECORD_RENEW_MS = 10_000
+/** With a genesis and nobody looking for one, records only repair what gossip missed: 20 bytes/s at ten nodes. */
+export const RECORD_FORMED_RENEW_MS = 300_000
+/** A founder whose record did not advance for three renewals is not there. */
+export const RECORD_FRESH_MS = 30_000
+/** Own sequence numbers are reserved on disk in blocks, so that renewing costs no write. */
+export const RECORD_SEQ_BLOCK = 1_000
+/** Most records kept; those of the not admitted are evicted first. Four times the largest mesh. */
+export const RECORDS_MAX = 4_096
+/** Most records in one message: 64 × 8 KiB stays below the frame limit. */
+export const RECORDS_PER_MESSAGE = 64
+
+/** Founding is in a hurry: differences between peers must vanish within a second or two. */
+export const GOSSIP_FOUNDING_MS = 1_000
+/** Afterwards beats carry the news; gossip only repairs. Ten seconds cost about 30 bytes/s per node. */
+export const GOSSIP_FORMED_MS = 10_000
+/** Peers per round of gossip. */
+export const GOSSIP_FANOUT = 2
+/** News of one's own is pushed to at most this many connected peers at once. */
+export const PUSH_MAX = 64
+
+/** Each rank waits this long for the ranks before it to stand, so that usually one candidate stands. */
+export const CANDIDATE_RANK_WAIT_MS = 1_500
+/** Promises and acceptances are asked for again this often: above a bad link's round trip. */
+export const FOUNDING_RETRY_MS = 400
+/** With a quorum of promises, the missing founders get this long before the genesis is made without them. */
+export const FOUNDING_GRACE_MS = 600
+/** A candidate refused for a higher term stays away this long, doubling, with jitter of the same size. */
+export const FOUNDING_BACKOFF_MS = 700
+export const FOUNDING_BACKOFF_MAX_MS = 10_000
+/** Someone else's candidacy that is this old without a genesis is taken to be dead. */
+export const FOUNDING_PATIENCE_MS = 3_000
+/** A term further ahead than this is refused: a liar cannot burn the number space in one message. */
+export const TERM_JUMP_MAX = 1_000
+
+/** The leader to each voter. Twice a second: five may be lost before anyone stands. */
+export const HEARTBEAT_MS = 500
+/** A voter that hears nothing for this long, plus up to as much jitter, asks for votes (Raft §9.3: well above a round trip). */
+export const ELECTION_MIN_MS = 1_500
+export const ELECTION_JITTER_MS = 1_500
+/** When the connection to the leader broke (not mere silence), it is likely dead: stand sooner. */
+export const ELECTION_BROKEN_MIN_MS = 250
+export const ELECTION_BROKEN_JITTER_MS = 500
+/** A leader that hears from no majority for this long steps down (Raft §6.2, check-quorum). */
+export const LEADER_QUORUM_MS = 3_000
+/** Votes and signatures are asked for again this often. */
+export const REPLICATION_RETRY_MS = 400
+
+/** Every node that is not a voter to the leader. */
+export const BEAT_MS = 2_000
+/** One lost beat is weather; at this age the node shows as silent. */
+export const SILENT_MS = 3_000
+/** A joiner asks the next server when this long passed without an answer. */
+export const JOIN_RETRY_MS = 1_000
+
+/** Permits are asked for again this often. */
+export const PERMIT_RETRY_MS = 500
+/** An initialiser that is silent for this long loses its turn. */
+export const INITIALISE_DEADLINE_MS = 60_000
+/** A joiner that is silent or failing for this long is sent to the end of the queue. */
+export const JOIN_DEADLINE_MS = 120_000
+/** Problems are looked over this often, so that status can say since when. */
+export const PROBLEMS_MS = 1_000
+/** The leader record in the DHT is put again this often (records there live for hours, peers do not). */
+export const PUBLISH_MS = 10 * 60_000
