@@ -36,6 +36,8 @@ export interface BeatState {
   beatAt: Millis
   /** Facts as last sent and the leader term that they were sent to, so that only changes travel. */
   sentFacts: string
+  /** What the leader acts upon, as last told: told at once when it changes. */
+  sentNews: string
   /** Which server to ask next while no leader is known. */
   askNext: number
 }
@@ -46,6 +48,7 @@ export const startBeats = (now: Millis): BeatState => ({
   seen: new Map(),
   beatAt: now,
   sentFacts: '',
+  sentNews: '',
   askNext: 0,
 })
 
@@ -75,6 +78,12 @@ export function tickBeats(turn: Turn, stage: Stage, facts: Facts): void {
     refreshView(turn, facts)
     heartbeat(turn)
     return
+  }
+  const { leader } = state.replication
+  const news = `${facts.stage} ${facts.outcome?.attempt}`
+  if (leader !== null && news !== state.beats.sentNews) {
+    state.beats.sentNews = news
+    sendBeat(turn, leader, facts)
   }
   if (now < state.beats.beatAt) return
   state.beats.beatAt = after(turn, BEAT_MS)

@@ -101,7 +101,8 @@ export function eligibleFounders(crypto: Crypto, state: NodeState, now: Millis):
 export function tickFounding(turn: Turn): void {
   const { state, now } = turn
   const { founding } = state
-  if (state.genesisId !== null) {
+  // Certified by this very turn: on disk before it is this node's genesis, and never founded beside.
+  if (state.durable.genesis !== null) {
     founding.candidacy = null
     return
   }
@@ -167,7 +168,7 @@ function pursue(turn: Turn, candidacy: Candidacy): void {
     const missing = known.filter((id) => !candidacy.promises.has(id))
     if (missing.length === 0 || now >= candidacy.quorumAt + FOUNDING_GRACE_MS) propose(turn, candidacy)
   }
-  if (state.genesisId !== null || now < candidacy.retryAt) return
+  if (state.durable.genesis !== null || now < candidacy.retryAt) return
   candidacy.retryAt = after(turn, FOUNDING_RETRY_MS)
   for (const id of known) {
     if (candidacy.proposal === null) {
