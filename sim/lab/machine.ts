@@ -1,0 +1,170 @@
+/**
+ * One machine of the lab: network, host name, mounts, process table and IPC of its own. Its first process
+ * reads a pipe that the lab holds open, so that whatever ends the lab, a SIGKILL too, ends the machine, and
+ * with it all its processes, mounts and interfaces. Nothing of it is ever visible in the real host's lists.
+ */
+import { spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { until } from './until.ts'
+
+export interface MachineOptions {
+  /** Host name that the machine believes in. */
+  readonly hostName: string
+  /** Directory on the real host that holds the machine's disk; survives power-off. */
+  readonly directory: string
+  /** Directory on the real host that every machine sees, read-only, as {@link SHARED_PATH}. */
+  readonly shared: string
+}
+
+/** Where a machine sees the files that are the same for all: configuration, programs. */
+export const SHARED_PATH = '/run/lab/shared'
+/** Where a machine sees its own disk. */
+export const DISK_PATH = '/run/lab/disk'
+
+export interface Machine {
+  /** The first process, as the real host numbers it. */
+  readonly pid: number
+  /** Command line that runs `argv` inside. */
+  inside(argv: readonly string[]): [string, ...string[]]
+  /** A path of the machine as the real host reaches it. */
+  outside(path: string): string
+  /** From now on the machine lives on when the lab's process ends. */
+  keep(): void
+  /** Power cut: every process is killed, everything volatile is gone. */
+  kill(): Promise<void>
+  /** The same without waiting, for exit handlers. */
+  killNow(): void
+}
+
+/**
+ * Runs as first process. The private /run gives every machine its own sockets, WireGuard's among them; /sys
+ * is mounted anew to show the machine's own interfaces; identity files are covered where they exist. A
+ * machine-id and a boot ID that all machines share would make them one machine to whoever asks.
+ */
+const FIRST_PROCESS = `
+set -e
+mount --make-rprivate /
+hostname "$1"
+mount -t sysfs sysfs /sys
+mount -t tmpfs -o mode=755 tmpfs /run
+[ -L /var/run ] || [ ! -d /var/run ] || mount --bind /run /var/run
+mkdir -p /run/wireguard /run/lab/shared /run/lab/disk
+cover() { [ ! -e "$2" ] || mount --bind "$1" "$2"; }
+cover "$2/hostname" /etc/hostname
+cover "$2/machine-id" /etc/machine-id
+cover "$2/boot-id" /proc/sys/kernel/random/boot_id
+cover "$2/product-uuid" /sys/class/dmi/id/product_uuid
+mount --bind "$3" /run/lab/shared
+mount -o remount,bind,ro /run/lab/shared
+mount --bind "$2/disk" /run/lab/disk
+ip link set lo up
+for knob in iptables ip6tables arptables; do
+  file=/proc/sys/net/bridge/bridge-nf-call-$knob
+  [ ! -w "$file" ] || echo 0 > "$file"
+done
+echo ready
+while read -r word; do
+  if [ "$word" = keep ]; then
+    while :; do sleep 3600; done
+  fi
+done
+`
+
+/** Makes the machine and returns when it is up. Throws with the reason where this kernel or user may not. */
+export async function bootMachine(options: MachineOptions): Promise<Machine> {
+  writeIdentity(options)
+  const namespaces = ['--net', '--uts', '--ipc', '--mount', '--pid', '--mount-proc']
+  const script = ['bash', '-c', FIRST_PROCESS, 'lab', options.hostName, options.directory, options.shared]
+  const parent = spawn('unshare', [...namespaces, '--fork', '--kill-child', ...script], {
+    stdio: ['pipe', 'pipe', 'pipe'],
+    // A session of its own: Ctrl-C in the terminal reaches the lab, and the lab decides.
+    detached: true,
+  })
+  const said: string[] = []
+  const gone = new Promise<void>((resolve) => {
+    parent.once('error', (error) => {
+      said.push(error.message)
+      resolve()
+    })
+    parent.once('exit', () => resolve())
+  })
+  parent.stdin.on('error', () => undefined)
+  parent.stderr.on('data', (chunk: Buffer) => said.push(chunk.toString()))
+  const ready = new Promise<boolean>((resolve) => {
+    parent.stdout.on('data', (chunk: Buffer) => {
+      if (chunk.toString().includes('ready')) resolve(true)
+    })
+    void gone.then(() => resolve(false))
+  })
+  if (!(await ready) || parent.pid === undefined) {
+    throw new Error(`cannot make the machine ${options.hostName}: ${said.join('').trim()}`)
+  }
+  const pid = await until('the first process of a machine', () => childrenOf(parent.pid ?? 0)[0], {
+    timeoutMs: 5_000,
+    everyMs: 5,
+  })
+  parent.unref()
+  for (const pipe of [parent.stdin, parent.stdout, parent.stderr]) {
+    if ('unref' in pipe && typeof pipe.unref === 'function') pipe.unref()
+  }
+
+  const killNow = (): void => {
+    // Killing the first process makes the kernel kill all others of its process table.
+    if (parent.exitCode === null && parent.signalCode === null) signal(pid, 'SIGKILL')
+  }
+  return {
+    pid,
+    inside: ([file, ...args]) => {
+      if (file === undefined) throw new Error('no command')
+      const target = ['--target', String(pid), '--net', '--uts', '--ipc', '--mount', '--pid', '--wd=/']
+      // A shell as parent, not nsenter: that would stop itself for good when its child is paused.
+      return ['nsenter', ...target, '--no-fork', '--', 'sh', '-c', '"$@"; exit $?', 'sh', file, ...args]
+    },
+    outside: (path) => `/proc/${pid}/root${path}`,
+    keep: () => {
+      parent.stdin.write('keep\n')
+    },
+    kill: async () => {
+      killNow()
+      await gone
+    },
+    killNow,
+  }
+}
+
+/** Children of a process, as the real host numbers them. */
+export function childrenOf(pid: number): number[] {
+  try {
+    const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+    return text.trim().split(' ').filter(Boolean).map(Number)
+  } catch {
+    return []
+  }
+}
+
+/** Sends a signal; a process that is gone already is fine. */
+export function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name)
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error
+  }
+}
+
+/** What a machine is known by stays the same over power-off, as on real ones; only the boot ID is new. */
+function writeIdentity({ directory, hostName }: MachineOptions): void {
+  mkdirSync(join(directory, 'disk'), { recursive: true })
+  const once = (name: string, text: string): void => {
+    try {
+      writeFileSync(join(directory, name), text, { flag: 'wx', mode: 0o444 })
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
+    }
+  }
+  once('machine-id', `${randomUUID().replaceAll('-', '')}\n`)
+  once('product-uuid', `${randomUUID()}\n`)
+  writeFileSync(join(directory, 'hostname'), `${hostName}\n`)
+  writeFileSync(join(directory, 'boot-id'), `${randomUUID()}\n`)
+}
