@@ -92,7 +92,7 @@ export function renewRecord(turn: Turn): void {
   })
   keep(turn, signed)
   gossip.renewAt = after(turn, renewalPeriod(turn))
-  sendAll(turn, pushTargets(state), { kind: 'records', records: [signed] })
+  sendAll(turn, somePeers(state, PUSH_MAX), { kind: 'records', records: [signed] })
 }
 
 /** Often while anyone looks for a cluster, so that all can tell the living from the remembered; else rarely. */
@@ -249,9 +249,9 @@ export function gossipDeadlines(state: NodeState): Deadline[] {
   ]
 }
 
-/** News of genesis or plan to everyone connected, without waiting for the next round. */
-export function announce(turn: Turn): void {
-  for (const peer of pushTargets(turn.state)) sendDigest(turn, peer, false)
+/** News of genesis or plan to some of those connected, without waiting for the next round. */
+export function announce(turn: Turn, fanout: number = PUSH_MAX): void {
+  for (const peer of somePeers(turn.state, fanout)) sendDigest(turn, peer, false)
 }
 
 function sendDigest(turn: Turn, peer: NodeId, pull: boolean): void {
@@ -275,10 +275,6 @@ function digestOf(turn: Turn): string {
   const { gossip } = turn.state
   gossip.digest ??= hashOf(turn.crypto, 'records', inventoryOf(turn.state)).slice(0, 16)
   return gossip.digest
-}
-
-export function pushTargets(state: NodeState): NodeId[] {
-  return state.links.size <= PUSH_MAX ? [...state.links.keys()] : somePeers(state, PUSH_MAX)
 }
 
 function somePeers(state: NodeState, count: number): NodeId[] {

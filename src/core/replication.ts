@@ -37,6 +37,7 @@ import {
   ELECTION_BROKEN_MIN_MS,
   ELECTION_JITTER_MS,
   ELECTION_MIN_MS,
+  GOSSIP_FANOUT,
   LEADER_QUORUM_MS,
   PUBLISH_MS,
   PUSH_MAX,
@@ -158,6 +159,7 @@ export function tickReplication(turn: Turn): void {
   if (leadership !== null) {
     checkQuorum(turn)
     if (replication.leadership === null) return
+    offerNext(turn)
     if (leadership.offer !== null && now >= leadership.offer.retryAt) sendOffer(turn, leadership.offer)
     if (now >= leadership.publishAt) publish(turn, leadership)
     return
@@ -695,8 +697,7 @@ function adoptCertified(turn: Turn, certified: CertifiedPlan): void {
     if (replication.leadership !== null) stepDown(turn, 'no longer a voter')
     replication.role = 'idle'
   }
-  announce(turn)
-  offerNext(turn)
+  announce(turn, GOSSIP_FANOUT)
 }
 
 /**
