@@ -8,7 +8,14 @@ import { sortedBy } from './codec.ts'
 import type { Millis, NodeId, Term } from './ids.ts'
 import { millis, term } from './ids.ts'
 import { memberOf } from './plan.ts'
-import type { Aliveness, DatastoreView, Facts, MessageOf, View } from './protocol.ts'
+import {
+  type Aliveness,
+  type DatastoreView,
+  eraTag,
+  type Facts,
+  type MessageOf,
+  type View,
+} from './protocol.ts'
 import { certifiedOf, followLeader, isLeader, planOf, voterAnswered } from './replication.ts'
 import type { NodeState } from './state.ts'
 import type { Stage } from './status.ts'
@@ -144,7 +151,7 @@ function heartbeat(turn: Turn): void {
   for (const id of certified.plan.voters) {
     send(turn, id, {
       kind: 'lead',
-      era: certified.plan.era,
+      era: eraTag(certified.plan.era),
       term: state.replication.leaderTerm,
       planTerm: certified.term,
       planIndex: certified.index,
@@ -190,7 +197,7 @@ function sendBeat(turn: Turn, to: NodeId, facts: Facts): void {
   const isSameLeader = beats.view.term === replication.leaderTerm
   send(turn, to, {
     kind: 'beat',
-    era: certified.plan.era,
+    era: eraTag(certified.plan.era),
     term: replication.leaderTerm,
     planTerm: certified.term,
     planIndex: certified.index,
@@ -203,9 +210,12 @@ function sendBeat(turn: Turn, to: NodeId, facts: Facts): void {
 const replaceBytes = (_key: string, value: unknown): unknown =>
   value instanceof Uint8Array ? [...value].join() : value
 
+const isOurs = (state: NodeState, tag: string): boolean =>
+  state.genesisId !== null && eraTag(state.genesisId) === tag
+
 export function handleLead(turn: Turn, from: NodeId, message: MessageOf<'lead'>, facts: Facts): void {
   const { state } = turn
-  if (message.era !== state.genesisId) return
+  if (!isOurs(state, message.era)) return
   if (!followLeader(turn, from, message.term)) {
     // An outdated leader learns the term that overtook it.
     answerBeat(turn, from, 0)
@@ -219,14 +229,14 @@ export function handleLead(turn: Turn, from: NodeId, message: MessageOf<'lead'>,
 export function handleBeat(turn: Turn, from: NodeId, message: MessageOf<'beat'>): void {
   const { state } = turn
   const plan = planOf(state)
-  if (message.era !== state.genesisId || plan === null || memberOf(plan, from) === undefined) return
+  if (!isOurs(state, message.era) || plan === null || memberOf(plan, from) === undefined) return
   if (!isLeader(state)) {
     answerBeat(turn, from, 0)
     return
   }
   voterAnswered(turn, from)
-  const isOurs = message.term === state.replication.leaderTerm
-  state.beats.seen.set(from, isOurs ? message.seen : 0)
+  const isOurTerm = message.term === state.replication.leaderTerm
+  state.beats.seen.set(from, isOurTerm ? message.seen : 0)
   if (message.facts !== null) state.beats.facts.set(from, message.facts)
   const certified = certifiedOf(state)
   if (certified !== null && message.planIndex < certified.index) {
@@ -234,7 +244,7 @@ export function handleBeat(turn: Turn, from: NodeId, message: MessageOf<'beat'>)
   }
   // Voters hear the leader twice a second anyway; only the others need an answer. And who has sent no facts
   // to this leadership yet is asked for them by an answer that names its term.
-  if (!plan.voters.includes(from)) answerBeat(turn, from, isOurs ? message.seen : 0)
+  if (!plan.voters.includes(from)) answerBeat(turn, from, isOurTerm ? message.seen : 0)
 }
 
 function answerBeat(turn: Turn, to: NodeId, seen: number): void {
@@ -243,7 +253,7 @@ function answerBeat(turn: Turn, to: NodeId, seen: number): void {
   if (certified === null) return
   send(turn, to, {
     kind: 'beat.answer',
-    era: certified.plan.era,
+    era: eraTag(certified.plan.era),
     term: state.replication.leaderTerm,
     leader: state.replication.leader,
     planTerm: certified.term,
@@ -254,7 +264,7 @@ function answerBeat(turn: Turn, to: NodeId, seen: number): void {
 
 export function handleBeatAnswer(turn: Turn, from: NodeId, message: MessageOf<'beat.answer'>): void {
   const { state } = turn
-  if (message.era !== state.genesisId || message.leader === null || message.leader === state.id) return
+  if (!isOurs(state, message.era) || message.leader === null || message.leader === state.id) return
   if (message.leader !== from) {
     // Hearsay: enough to ask the one it names, not enough to believe that it lives.
     if (
@@ -278,7 +288,7 @@ function askNamedLeader(turn: Turn, leader: NodeId): void {
   if (certified === null || !certified.plan.voters.includes(leader)) return
   send(turn, leader, {
     kind: 'beat',
-    era: certified.plan.era,
+    era: eraTag(certified.plan.era),
     term: turn.state.replication.leaderTerm,
     planTerm: certified.term,
     planIndex: certified.index,

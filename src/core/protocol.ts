@@ -7,7 +7,7 @@
 import { z } from 'zod'
 import { decode, encode } from './codec.ts'
 import { acceptanceSchema, certifiedGenesisSchema, genesisSchema } from './genesis.ts'
-import { term } from './ids.ts'
+import { type Digest, term } from './ids.ts'
 import { causeSchema, certifiedPlanSchema, outcomeSchema, planSignatureSchema, stageSchema } from './plan.ts'
 import {
   claimSchema,
@@ -67,6 +67,13 @@ const refusalReasons = [
   'not-founder',
   'invalid',
 ] as const
+
+/**
+ * Beats carry the first eight hexadecimal digits of the era only: they are most of an idle network's bytes,
+ * and name it merely to be ignored elsewhere; nothing is proven by them.
+ */
+const eraTagSchema = z.string().length(8)
+export const eraTag = (era: Digest): string => era.slice(0, 8)
 
 const aliveSchema = z.strictObject({
   id: nodeIdSchema,
@@ -204,7 +211,7 @@ export const messageSchema = z.discriminatedUnion('kind', [
   // beats.ts
   z.strictObject({
     kind: z.literal('lead'),
-    era: digestSchema,
+    era: eraTagSchema,
     term: termSchema,
     planTerm: termSchema,
     planIndex: countSchema,
@@ -212,7 +219,7 @@ export const messageSchema = z.discriminatedUnion('kind', [
   }),
   z.strictObject({
     kind: z.literal('beat'),
-    era: digestSchema,
+    era: eraTagSchema,
     /** Term of the leader that it beats to; a voter's answer to `lead`, or an agent's own beat. */
     term: termSchema,
     planTerm: termSchema,
@@ -224,7 +231,7 @@ export const messageSchema = z.discriminatedUnion('kind', [
   }),
   z.strictObject({
     kind: z.literal('beat.answer'),
-    era: digestSchema,
+    era: eraTagSchema,
     term: termSchema,
     leader: nodeIdSchema.nullable(),
     planTerm: termSchema,
