@@ -165,7 +165,9 @@ export function startDriver(crypto: Crypto, machine: Machine, given: Start): Dri
   const lookUp = async (genesis: Digest): Promise<void> => {
     try {
       const values = await machine.lookup(leaderRecordKey(genesis))
-      const records = values.map(decodeLeaderRecord).filter((record): record is LeaderRecord => record !== null)
+      const records = values
+        .map(decodeLeaderRecord)
+        .filter((record): record is LeaderRecord => record !== null)
       if (records.length > 0) handle({ kind: 'leader-records', records })
     } catch (error) {
       machine.log('debug', 'leader-record.lookup-failed', { message: String(error) })
