@@ -54,6 +54,12 @@ function causeOf(errno: string): readonly [StoreErrorCode, string] {
     case 'EACCES':
     case 'EPERM':
       return ['MUSTER_E_STATE_DENIED', 'run muster as root, or give a directory of your own with --state']
+    case 'EBUSY':
+    case 'EXDEV':
+      return [
+        'MUSTER_E_STATE_IO',
+        'it is a mount point or in use: move what is in it away by hand, then repeat',
+      ]
     default:
       return [
         'MUSTER_E_STATE_IO',
