@@ -1,0 +1,288 @@
+/**
+ * The distribution as muster drives it: etcd by the facts of the field (FIELD.md). Data on the disk wins over
+ * every flag, a datastore works by a quorum of its own members, one learner at a time, initialising makes a
+ * datastore with a new ID. The driver here does what src/host/distribution does with the same orders.
+ */
+import type { Effect } from '../src/core/events.ts'
+import type { Digest } from '../src/core/ids.ts'
+import type { DistributionFacts, DistributionOrder } from '../src/core/orders.ts'
+import type { Machine } from './machine.ts'
+import type { Part } from './parts.ts'
+import type { World } from './world.ts'
+
+/** One datastore, as an all-seeing eye has it. */
+export interface Datastore {
+  readonly id: string
+  readonly genesis: Digest
+  readonly epoch: number
+  readonly madeBy: string
+  members: Member[]
+}
+
+interface Member {
+  readonly name: string
+  readonly machine: Machine
+  voter: boolean
+  running: boolean
+  startedAt: number
+}
+
+interface Data {
+  readonly genesis: Digest
+  readonly epoch: number
+  store: Datastore | null
+  member: Member | null
+}
+
+export interface DatastorePart extends Part {
+  order(effect: Extract<Effect, { kind: 'distribution' }>): void
+  factsAtStart(): DistributionFacts
+  /** Whether this machine's member of the datastore with this ID is a voter that answers. */
+  serves(id: string | null): boolean
+  /** What is on its disk. */
+  readonly data: { readonly genesis: Digest; readonly epoch: number; readonly store: Datastore | null } | null
+}
+
+const START_MS = [300, 800, 800, 3_000] as const
+const POLL_MS = 400
+const CAUGHT_UP_MS = 600
+const EVICT_AFTER_MS = 15_000
+
+type EtcdOrder = Extract<DistributionOrder, { kind: 'etcd' }>
+
+export function createDatastorePart(world: World, machine: Machine): DatastorePart {
+  let data: Data | null = null
+  let order: DistributionOrder | null = null
+  let hangs = false
+  let polling = 0
+  let told = ''
+  let leftoverSince: number | null = null
+  const { counters } = world
+
+  const answers = (member: Member): boolean =>
+    member.running && world.now >= member.startedAt && member.machine.state !== null && !member.machine.paused
+  const hasQuorum = (store: Datastore, seenFrom: Machine): boolean => {
+    const voters = store.members.filter((member) => member.voter)
+    const up = voters.filter((m) => answers(m) && world.network.passes(seenFrom.index, m.machine.index))
+    return up.length * 2 > voters.length
+  }
+
+  const facts = (): DistributionFacts => {
+    const store = data?.store ?? null
+    const member = data?.member ?? null
+    const running = member !== null && answers(member)
+    const works = running && store !== null && hasQuorum(store, machine)
+    return {
+      version: '3.5.16',
+      dataPresent: data !== null,
+      dataEpoch: data?.epoch ?? null,
+      dataGenesis: data?.genesis ?? null,
+      running,
+      healthy: works && member.voter,
+      voter: running && member.voter,
+      clusterId: running ? (store?.id ?? null) : null,
+      members: running
+        ? (store?.members ?? []).map((m) => ({ name: m.name, voter: m.voter, healthy: answers(m) }))
+        : [],
+      problems: [],
+    }
+  }
+
+  const report = (): void => {
+    if (machine.state === null) return
+    const current = facts()
+    const key = `${current.dataPresent} ${current.dataEpoch} ${current.running} ${current.healthy} ${current.voter} ${current.clusterId} ${current.members.map((m) => `${m.name}${m.voter}${m.healthy}`).join()}`
+    if (key === told) return
+    told = key
+    machine.handle({ kind: 'distribution', facts: current })
+  }
+
+  const startMember = (member: Member): void => {
+    if (member.running) return
+    member.running = true
+    member.startedAt = world.now + world.random.pick(START_MS)
+  }
+
+  const stopMember = (): void => {
+    if (data?.member != null) data.member.running = false
+  }
+
+  const wasRemoved = (of: Data): boolean =>
+    of.store !== null && of.member !== null && !of.store.members.includes(of.member)
+
+  /** One look at the order and at what is true; @returns whether there is more to do. */
+  const turn = (given: EtcdOrder): void => {
+    const isOurs = data !== null && data.genesis === given.genesis && data.epoch === given.epoch
+    switch (given.action) {
+      case 'stop':
+        stopMember()
+        return
+      case 'initialise':
+        if (data !== null && !isOurs) {
+          counters.add('datastore data in the way')
+          stopMember()
+          return
+        }
+        if (data === null) {
+          data = { genesis: given.genesis, epoch: given.epoch, store: null, member: null }
+          return
+        }
+        if (data.store === null) create(given, data)
+        if (data.member !== null) startMember(data.member)
+        return
+      case 'run':
+        if (data === null || !isOurs || data.member === null || wasRemoved(data)) {
+          stopMember()
+          return
+        }
+        startMember(data.member)
+        evict(given, data)
+        return
+      case 'join':
+        join(given, isOurs)
+        return
+      default:
+        given.action satisfies never
+    }
+  }
+
+  const create = (given: EtcdOrder, into: Data): void => {
+    const member = newMember(given, true)
+    const store: Datastore = {
+      id: `ds-${world.datastores.length + 1}-${machine.name}`,
+      genesis: given.genesis,
+      epoch: given.epoch,
+      madeBy: machine.keys.id,
+      members: [member],
+    }
+    world.datastores.push(store)
+    counters.add('datastores made')
+    world.trace?.machine(machine, `makes the datastore ${store.id} for epoch ${given.epoch}`)
+    into.store = store
+    into.member = member
+  }
+
+  const newMember = (given: EtcdOrder, voter: boolean): Member => ({
+    name: given.self.name,
+    machine,
+    voter,
+    running: false,
+    startedAt: 0,
+  })
+
+  const join = (given: EtcdOrder, isOurs: boolean): void => {
+    if (
+      data !== null &&
+      ((!isOurs && data.genesis === given.genesis && data.epoch < given.epoch) || wasRemoved(data))
+    ) {
+      stopMember()
+      counters.add('datastore data moved aside')
+      data = null
+    }
+    if (data !== null && !isOurs && data.genesis !== given.genesis) return
+    data ??= { genesis: given.genesis, epoch: given.epoch, store: null, member: null }
+    if (data.store === null) {
+      enter(given, data)
+      return
+    }
+    const { member, store } = data
+    if (member === null) return
+    startMember(member)
+    const caughtUp = answers(member) && world.now >= member.startedAt + CAUGHT_UP_MS
+    if (!member.voter && caughtUp && hasQuorum(store, machine)) {
+      member.voter = true
+      counters.add('datastore joins')
+      world.trace?.machine(machine, `is a voter of ${store.id}`)
+    }
+  }
+
+  /** Becomes a learner through any member that answers and has a quorum. */
+  const enter = (given: EtcdOrder, into: Data): void => {
+    const through = world.datastores
+      .flatMap((store) => store.members.map((member) => ({ store, member })))
+      .find(
+        ({ store, member }) =>
+          given.members.some((known) => known.name === member.name) &&
+          member.machine.keys.id === given.members.find((known) => known.name === member.name)?.id &&
+          answers(member) &&
+          world.network.passes(machine.index, member.machine.index) &&
+          hasQuorum(store, member.machine) &&
+          (given.clusterId === null || store.id === given.clusterId),
+      )
+    if (through === undefined) return
+    const { store } = through
+    const own = store.members.find((member) => member.name === given.self.name && member.machine === machine)
+    if (own !== undefined && !own.voter) store.members = store.members.filter((member) => member !== own)
+    if (store.members.some((member) => !member.voter)) {
+      counters.add('too many learners')
+      return
+    }
+    const member = newMember(given, false)
+    store.members.push(member)
+    into.store = store
+    into.member = member
+    world.oracles.datastoreJoined(machine, store)
+  }
+
+  const evict = (given: EtcdOrder, from: Data): void => {
+    const leftover = from.store?.members.find(
+      (member) =>
+        !member.voter &&
+        given.evict.includes(member.name) &&
+        !given.members.some((m) => m.name === member.name),
+    )
+    if (leftover === undefined || from.store === null || !hasQuorum(from.store, machine)) {
+      leftoverSince = null
+      return
+    }
+    leftoverSince ??= world.now
+    if (world.now - leftoverSince < EVICT_AFTER_MS) return
+    from.store.members = from.store.members.filter((member) => member !== leftover)
+    counters.add('learners evicted')
+    leftoverSince = null
+  }
+
+  const poll = (): void => {
+    polling += 1
+    const thisPoll = polling
+    const again = (): void => {
+      if (polling !== thisPoll || machine.state === null) return
+      if (order?.kind === 'etcd' && !hangs && !machine.paused) turn(order)
+      report()
+      if (order?.kind === 'etcd' && order.action !== 'stop') world.at(world.now + POLL_MS, again)
+    }
+    world.at(world.now + 1, again)
+  }
+
+  return {
+    get data() {
+      return data
+    },
+    started: () => {
+      told = ''
+    },
+    stopped: () => {
+      stopMember()
+      polling += 1
+      order = null
+      leftoverSince = null
+    },
+    wiped: () => {
+      data = null
+    },
+    hang: (now) => {
+      hangs = now
+    },
+    order: (effect) => {
+      order = effect.order
+      poll()
+    },
+    factsAtStart: facts,
+    serves: (id) =>
+      id !== null &&
+      data?.store?.id === id &&
+      data.member?.voter === true &&
+      answers(data.member) &&
+      hasQuorum(data.store, machine),
+  }
+}

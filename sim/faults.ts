@@ -1,0 +1,86 @@
+/** How each kind of fault strikes, and that it is over when the schedule's calm begins. */
+import { assertNever } from '../src/core/ids.ts'
+import type { Fault } from './schedule.ts'
+import type { World } from './world.ts'
+
+export function strike(world: World, fault: Fault, calmAt: number): void {
+  const machine = world.machines[fault.machine]
+  if (machine === undefined) return
+  const { counters } = world
+  const later = (ms: number, run: () => void): void => world.at(Math.min(world.now + ms, calmAt), run)
+  const told = (text: string): void => world.trace?.machine(machine, text)
+  switch (fault.kind) {
+    case 'crash': {
+      const comeBack = (): void => later(fault.offMs, () => machine.boot())
+      if (machine.state === null) return
+      if (fault.point === null) {
+        machine.crash(fault.power)
+        comeBack()
+      } else {
+        machine.trap(fault.point, fault.power, comeBack)
+        // What never writes again must not die in the calm.
+        later(20_000, () => machine.disarm())
+      }
+      return
+    }
+    case 'wipe':
+      told('loses its disk')
+      machine.crash(true)
+      machine.wipe()
+      counters.add('wipes')
+      later(fault.offMs, () => machine.boot())
+      return
+    case 'pause':
+      counters.add('pauses')
+      told(`freezes for ${fault.ms} ms`)
+      machine.pause()
+      later(fault.ms, () => machine.resume())
+      return
+    case 'disk-full':
+      machine.disk.full = true
+      told(`has a full disk for ${fault.ms} ms`)
+      later(fault.ms, () => {
+        machine.disk.full = false
+      })
+      return
+    case 'cut': {
+      const side = [fault.machine, ...fault.with]
+      const others = world.machines.map((other) => other.index).filter((i) => !side.includes(i))
+      counters.add(fault.oneWay ? 'one-way cuts' : 'cuts')
+      const names = (list: readonly number[]): string =>
+        list.map((i) => world.machines[i]?.name ?? '?').join('')
+      world.trace?.note(
+        world.now,
+        `cut: ${names(side)} ${fault.oneWay ? '→' : '|'} ${names(others)} for ${fault.ms} ms`,
+      )
+      const heal = world.network.cut(side, others, fault.oneWay)
+      later(fault.ms, () => {
+        world.trace?.note(world.now, `healed: ${names(side)} and ${names(others)}`)
+        heal()
+      })
+      return
+    }
+    case 'break':
+      world.network.breakLink(fault.machine, fault.other)
+      return
+    case 'power-cut':
+      world.trace?.note(world.now, 'power is cut everywhere')
+      counters.add('power cuts')
+      for (const each of world.machines) {
+        if (each.state === null) continue
+        each.crash(true)
+        later(fault.offMs[each.index] ?? 0, () => each.boot())
+      }
+      return
+    case 'mesh-down':
+      machine.mesh.hang(true)
+      later(fault.ms, () => machine.mesh.hang(false))
+      return
+    case 'datastore-hang':
+      machine.datastore.hang(true)
+      later(fault.ms, () => machine.datastore.hang(false))
+      return
+    default:
+      assertNever(fault)
+  }
+}

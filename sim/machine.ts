@@ -1,0 +1,344 @@
+/**
+ * A simulated machine: does with the core exactly what the host's driver does (the duties in the head of
+ * src/core/node.ts), and dies in the middle of it when its schedule says so.
+ */
+import type { Effect, Event } from '../src/core/events.ts'
+import { assertNever, type Millis, millis } from '../src/core/ids.ts'
+import { nextDeadline, start, step } from '../src/core/node.ts'
+import type { Settings } from '../src/core/settings.ts'
+import type { Durable, NodeState } from '../src/core/state.ts'
+import type { Keys } from './crypto.ts'
+import { randomBytes, sha256 } from './crypto.ts'
+import { createDatastorePart, type DatastorePart } from './datastore.ts'
+import { type CrashPoint, createDisk, type Disk } from './disk.ts'
+import type { Endpoint } from './network.ts'
+import { createMeshPart, type MeshPart } from './parts.ts'
+import { type Random, randomFrom } from './random.ts'
+import type { MachinePlan } from './schedule.ts'
+import type { World } from './world.ts'
+
+export interface Machine extends Endpoint {
+  readonly name: string
+  readonly keys: Keys
+  readonly disk: Disk
+  /** The running core; null while the daemon is down. */
+  readonly state: NodeState | null
+  readonly paused: boolean
+  readonly mesh: MeshPart
+  readonly datastore: DatastorePart
+  readonly settings: Settings
+  /** This process's monotonic clock. */
+  clock(): Millis
+  boot(): void
+  /** The daemon, or the whole machine, ends now. */
+  crash(power: boolean): void
+  /** Dies at this point of its next write, and calls back. */
+  trap(point: CrashPoint, power: boolean, onCrash: () => void): void
+  disarm(): void
+  pause(): void
+  resume(): void
+  /** A new machine in the old one's place: empty disk, new keys. Only while off. */
+  wipe(): void
+  handle(event: Event): void
+}
+
+const BATCH_MAX = 256
+const SAVE_RETRY_MS = 1_000
+
+export function createMachine(
+  world: World,
+  index: number,
+  plan: MachinePlan,
+  settings: Settings,
+  identities: readonly Keys[],
+): Machine {
+  const name = String.fromCharCode(97 + index)
+  const random: Random = randomFrom(world.seed, `machine ${index}`)
+  const { counters, oracles } = world
+  let life = 0
+  let keys = identityAt(identities, 0)
+  let disk = createDisk(random, plan.diskMs, world.encoded)
+  let state: NodeState | null = null
+  let bootedAt = 0
+  /** Counts starts of the process: what an earlier one began is void. */
+  let run = 0
+  let paused = false
+  let busy = false
+  let inbox: Event[] = []
+  let timerAt = Number.POSITIVE_INFINITY
+  let armed: { readonly point: CrashPoint; readonly power: boolean; readonly onCrash: () => void } | null =
+    null
+
+  const clock = (): Millis => {
+    const elapsed = world.now - bootedAt
+    return millis(elapsed + Math.floor((elapsed * plan.driftPpm) / 1_000_000))
+  }
+
+  const boot = (): void => {
+    if (state !== null) return
+    run += 1
+    bootedAt = world.now
+    busy = false
+    paused = false
+    inbox = []
+    timerAt = Number.POSITIVE_INFINITY
+    counters.add('boots')
+    world.trace?.machine(machine, disk.durable === null ? 'starts with an empty disk' : 'starts again')
+    const first = start(keys.crypto, clock(), {
+      id: keys.id,
+      settings,
+      claim: {
+        name: plan.hostName,
+        sealKey: keys.sealKey,
+        wireguardKey: keys.wireguardKey,
+        lanAddress: `192.168.0.${index + 1}`,
+        serverPreference: plan.preference,
+        cpus: plan.cpus,
+        memoryMiB: plan.memoryMiB,
+      },
+      version: 'sim',
+      fingerprint: sha256(new TextEncoder().encode(`machine ${index} ${life}`)),
+      ephemeral: null,
+      entropy: randomBytes(random, 32),
+      wallMs: 1_700_000_000_000 + world.now + plan.wallOffsetMs,
+      durable: disk.durable,
+      distribution: datastore.factsAtStart(),
+    })
+    state = first.state
+    world.network.joined(index)
+    carryOut(first.effects)
+    if (state === null) return
+    machine.handle({
+      kind: 'addresses',
+      addresses: [`/ip4/192.168.0.${index + 1}/tcp/7700`],
+      endpoints: [`192.168.0.${index + 1}:51820`],
+      lanAddress: `192.168.0.${index + 1}`,
+    })
+    mesh.started()
+    datastore.started()
+  }
+
+  const crash = (power: boolean): void => {
+    if (state === null) return
+    run += 1
+    state = null
+    inbox = []
+    armed = null
+    counters.add('crashes')
+    world.trace?.machine(machine, power ? 'loses power' : 'is killed')
+    mesh.stopped(power)
+    datastore.stopped(power)
+    world.network.left(index, power)
+  }
+
+  const trapped = (point: CrashPoint): boolean => {
+    if (armed?.point !== point) return false
+    const { power, onCrash } = armed
+    counters.add(`crashes ${point}`)
+    crash(power)
+    onCrash()
+    return true
+  }
+
+  const drain = (): void => {
+    while (state !== null && !busy && !paused && inbox.length > 0) {
+      const now = clock()
+      const batch = inbox.length <= BATCH_MAX ? inbox : inbox.slice(0, BATCH_MAX)
+      inbox = inbox.length <= BATCH_MAX ? [] : inbox.slice(BATCH_MAX)
+      let effects: Effect[] = []
+      for (const event of batch) {
+        const answer = stepOnce(state, now, event)
+        effects = effects.length === 0 ? answer : [...effects, ...answer]
+      }
+      carryOut(effects)
+    }
+  }
+
+  const stepOnce = (of: NodeState, now: Millis, event: Event): Effect[] => {
+    const effects = step(keys.crypto, of, now, event)
+    world.stepped(index, event, effects.length)
+    world.trace?.event(machine, event, effects)
+    return effects
+  }
+
+  const carryOut = (effects: readonly Effect[]): void => {
+    let newest: Durable | null = null
+    for (const effect of effects) if (effect.kind === 'persist') newest = effect.durable
+    if (newest === null) perform(effects, 0)
+    else save(newest, effects)
+  }
+
+  const save = (durable: Durable, effects: readonly Effect[]): void => {
+    if (trapped('before-write')) return
+    if (armed?.point === 'in-write') {
+      const { id } = keys
+      if (disk.tear(durable)) oracles.persisted(id, durable)
+      trapped('in-write')
+      return
+    }
+    const latency = disk.latency()
+    if (latency === 0 && !disk.full) {
+      saved(durable, effects)
+      return
+    }
+    busy = true
+    const thisRun = run
+    world.at(world.now + latency + (disk.full ? SAVE_RETRY_MS : 0), () => {
+      if (run !== thisRun) return
+      if (disk.full) {
+        counters.add('failed writes')
+        save(durable, effects)
+        return
+      }
+      busy = false
+      saved(durable, effects)
+      drain()
+      rearm()
+    })
+  }
+
+  const saved = (durable: Durable, effects: readonly Effect[]): void => {
+    disk.replace(durable)
+    counters.add('writes')
+    oracles.persisted(keys.id, durable)
+    if (trapped('after-write')) return
+    const dieAfter = armed?.point === 'between-effects' ? random.below(effects.length) : -1
+    perform(effects, dieAfter)
+  }
+
+  const perform = (effects: readonly Effect[], dieAfter: number): void => {
+    const thisRun = run
+    for (let i = 0; i < effects.length; i++) {
+      const effect = effects[i]
+      if (effect === undefined || run !== thisRun) return
+      performOne(effect)
+      if (i === dieAfter) trapped('between-effects')
+    }
+  }
+
+  const performOne = (effect: Effect): void => {
+    switch (effect.kind) {
+      case 'persist':
+        return
+      case 'send':
+        oracles.sent(machine, effect.to, effect.message)
+        world.network.send(index, effect.to, effect.message)
+        return
+      case 'dial':
+        world.network.dial(index, effect.peer)
+        return
+      case 'mesh':
+        oracles.ordered(machine, effect)
+        mesh.order(effect)
+        return
+      case 'distribution':
+        oracles.ordered(machine, effect)
+        datastore.order(effect)
+        return
+      case 'publish':
+        world.dht.publish(effect.record)
+        return
+      case 'lookup':
+        world.dht.lookup(machine, effect.genesis)
+        return
+      case 'log':
+        counters.logged(effect.event, effect.fields)
+        return
+      default:
+        assertNever(effect)
+    }
+  }
+
+  /** One wake-up is in the queue at a time; a later deadline lets it come early and look again. */
+  const rearm = (): void => {
+    if (state === null || busy || paused) return
+    const now = clock()
+    const due = nextDeadline(keys.crypto, state, now).at
+    const at = world.now + Math.max(0, Math.min(due - now, 60_000))
+    if (at >= timerAt) return
+    timerAt = at
+    const thisRun = run
+    world.at(at, () => {
+      if (run !== thisRun || timerAt !== at) return
+      timerAt = Number.POSITIVE_INFINITY
+      if (state === null || paused || busy) return
+      const { at: dueNow, why } = nextDeadline(keys.crypto, state, clock())
+      if (dueNow > clock()) rearm()
+      else {
+        world.woke(index, why)
+        handle({ kind: 'timer' })
+      }
+    })
+  }
+
+  const handle = (event: Event): void => {
+    if (state === null) return
+    inbox.push(event)
+    if (busy || paused) return
+    drain()
+    rearm()
+  }
+
+  const machine: Machine = {
+    index,
+    name,
+    get keys() {
+      return keys
+    },
+    get disk() {
+      return disk
+    },
+    get state() {
+      return state
+    },
+    get paused() {
+      return paused
+    },
+    get mesh() {
+      return mesh
+    },
+    get datastore() {
+      return datastore
+    },
+    settings,
+    id: () => (state === null ? null : keys.id),
+    clock,
+    boot,
+    crash,
+    trap: (point, power, onCrash) => {
+      armed = { point, power, onCrash }
+    },
+    disarm: () => {
+      armed = null
+    },
+    pause: () => {
+      if (state !== null) paused = true
+    },
+    resume: () => {
+      if (!paused) return
+      paused = false
+      drain()
+      rearm()
+    },
+    wipe: () => {
+      life += 1
+      keys = identityAt(identities, life)
+      disk = createDisk(random, plan.diskMs, world.encoded)
+      mesh.wiped()
+      datastore.wiped()
+    },
+    handle,
+    connected: (peer) => handle({ kind: 'connected', peer }),
+    disconnected: (peer) => handle({ kind: 'disconnected', peer }),
+    receive: (from, message) => handle({ kind: 'message', from, message }),
+  }
+  const mesh = createMeshPart(world, machine)
+  const datastore = createDatastorePart(world, machine)
+  return machine
+}
+
+function identityAt(identities: readonly Keys[], life: number): Keys {
+  const keys = identities[life]
+  if (keys === undefined) throw new RangeError('more lives than identities')
+  return keys
+}

@@ -1,0 +1,281 @@
+/**
+ * The network between machines, as libp2p would show it: connections that open and break, each side told in
+ * its own time, and messages that pass only over an open one. Ordered: like a stream, nothing overtakes and
+ * nothing is lost while the connection lasts. Wild: messages are lost, doubled and overtake each other, which
+ * is more than a stream ever does.
+ */
+import type { NodeId } from '../src/core/ids.ts'
+import { decodeMessage, encodeMessage, type Message } from '../src/core/protocol.ts'
+import { type Random, randomFrom } from './random.ts'
+import type { World } from './world.ts'
+
+/** Times are tables from which one entry is drawn each time, milliseconds. */
+export interface NetworkPlan {
+  readonly ordered: boolean
+  readonly delaysMs: readonly number[]
+  /** Of messages; wild networks only. */
+  readonly lossPerMille: number
+  readonly duplicatePerMille: number
+  /** From both being there to the first connection. */
+  readonly discoverMs: readonly number[]
+  /** From a broken connection, or a healed cut, to the next. */
+  readonly redialMs: readonly number[]
+  /** From a silent end of the other side to being told. */
+  readonly noticeMs: readonly number[]
+}
+
+/** What is plugged into the network: a machine, or a liar. */
+export interface Endpoint {
+  readonly index: number
+  /** Its ID as peers prove it now; null while it is off. */
+  id(): NodeId | null
+  connected(peer: NodeId): void
+  disconnected(peer: NodeId): void
+  receive(from: NodeId, message: Message): void
+}
+
+export interface Network {
+  plug(endpoint: Endpoint): void
+  /** The endpoint was switched on: it is discovered by the others. */
+  joined(index: number): void
+  /** Its process ended. Silent: the others notice late, as when power or cable is gone. */
+  left(index: number, silent: boolean): void
+  send(from: number, to: NodeId, message: Message): void
+  /** Shortens the wait for the next connection of the two. */
+  dial(from: number, to: NodeId): void
+  breakLink(a: number, b: number): void
+  cut(from: readonly number[], to: readonly number[], oneWay: boolean): () => void
+  /** Whether packets pass both ways. */
+  passes(a: number, b: number): boolean
+  /** Endpoints that this one is told to be connected with. */
+  peersOf(index: number): number[]
+}
+
+/** How long a connection over a cut lives until keep-alives give it up, milliseconds. */
+const GIVE_UP_MS = [1_500, 6_000, 20_000] as const
+
+interface Waiting {
+  readonly at: number
+  readonly sender: NodeId
+  readonly message: Message | Uint8Array
+}
+
+/** One direction of a link: what `from` sent and `to` has not got, and whether `to` was told of the link. */
+interface Lane {
+  readonly from: Endpoint
+  readonly to: Endpoint
+  blocked: number
+  /** Who `to` believes to be connected with. */
+  told: NodeId | null
+  waiting: Waiting[]
+  lastAt: number
+  /** Counts connections as this lane sees them: what was sent in an earlier one never arrives. */
+  epoch: number
+}
+
+interface Link {
+  readonly lanes: readonly [Lane, Lane]
+  up: boolean
+  /** Counts openings and breaks: what belongs to an earlier one is void. */
+  generation: number
+  tryAt: number
+}
+
+export function createNetwork(world: World, plan: NetworkPlan, encoded: boolean): Network {
+  const endpoints: Endpoint[] = []
+  const links: Link[][] = []
+  const random: Random = randomFrom(world.seed, 'network')
+  const { counters } = world
+
+  const linkOf = (a: number, b: number): Link | undefined => links[Math.max(a, b)]?.[Math.min(a, b)]
+  const laneOf = (from: number, to: number): Lane | undefined => linkOf(from, to)?.lanes[from < to ? 0 : 1]
+  const isBlocked = (link: Link): boolean => link.lanes.some((lane) => lane.blocked > 0)
+  const indexes = new Map<NodeId, number>()
+  const indexOf = (id: NodeId): number => indexes.get(id) ?? -1
+  const linksOf = (index: number): Link[] => endpoints.flatMap((other) => linkOf(index, other.index) ?? [])
+
+  const tryLater = (link: Link, table: readonly number[]): void => {
+    const at = world.now + random.pick(table)
+    if (link.tryAt > world.now && link.tryAt <= at) return
+    link.tryAt = at
+    world.at(at, () => {
+      if (link.tryAt !== at || link.up || isBlocked(link)) return
+      if (link.lanes.every((lane) => lane.to.id() !== null)) open(link)
+    })
+  }
+
+  const open = (link: Link): void => {
+    link.up = true
+    link.generation += 1
+    counters.add('connections')
+    const { generation } = link
+    for (const lane of link.lanes) {
+      lane.waiting = []
+      lane.epoch += 1
+      const peer = lane.from.id()
+      world.at(world.now + random.pick(plan.delaysMs), () => {
+        if (link.generation !== generation || lane.to.id() === null || peer === null) return
+        tell(lane, peer)
+      })
+    }
+  }
+
+  /** A side that never noticed the end of the last connection may see no change at all. */
+  const tell = (lane: Lane, peer: NodeId): void => {
+    if (lane.told === peer && random.perMille(500)) return
+    if (lane.told !== null) lane.to.disconnected(lane.told)
+    lane.told = peer
+    lane.to.connected(peer)
+  }
+
+  /** What was under way may still arrive, up to a point, until the other side is told. */
+  const close = (link: Link, notice: readonly number[]): void => {
+    if (!link.up) return
+    link.up = false
+    link.generation += 1
+    counters.add('breaks')
+    const { generation } = link
+    for (const lane of link.lanes) {
+      lane.waiting.length = random.below(lane.waiting.length + 1)
+      const peer = lane.told
+      if (peer === null) continue
+      world.at(world.now + random.pick(notice), () => {
+        if (link.generation !== generation || lane.told !== peer || lane.to.id() === null) return
+        lane.told = null
+        lane.epoch += 1
+        lane.to.disconnected(peer)
+      })
+    }
+    tryLater(link, plan.redialMs)
+  }
+
+  const deliver = (lane: Lane, content: Message | Uint8Array): void => {
+    if (lane.told === null) return
+    counters.add('messages')
+    lane.to.receive(lane.told, content instanceof Uint8Array ? decodeMessage(content) : content)
+  }
+
+  const pump = (lane: Lane, epoch: number): void => {
+    if (lane.epoch !== epoch) return
+    const head = lane.waiting[0]
+    if (head === undefined) return
+    // A stream holds what a cut holds up, and comes out late.
+    if (lane.blocked > 0 || lane.told !== head.sender) {
+      world.at(world.now + (lane.blocked > 0 ? 200 : 1), () => pump(lane, epoch))
+      return
+    }
+    if (head.at > world.now) {
+      world.at(head.at, () => pump(lane, epoch))
+      return
+    }
+    lane.waiting.shift()
+    const next = lane.waiting[0]
+    if (next !== undefined) world.at(Math.max(world.now, next.at), () => pump(lane, epoch))
+    deliver(lane, head.message)
+  }
+
+  const sendOrdered = (lane: Lane, sender: NodeId, message: Message | Uint8Array): void => {
+    const at = Math.max(lane.lastAt, world.now + random.pick(plan.delaysMs))
+    lane.lastAt = at
+    lane.waiting.push({ at, sender, message })
+    const { epoch } = lane
+    if (lane.waiting.length === 1) world.at(at, () => pump(lane, epoch))
+  }
+
+  const sendWild = (lane: Lane, sender: NodeId, message: Message | Uint8Array): void => {
+    if (random.perMille(plan.lossPerMille)) {
+      counters.add('lost')
+      return
+    }
+    const copies = random.perMille(plan.duplicatePerMille) ? 2 : 1
+    if (copies > 1) counters.add('duplicated')
+    const { epoch } = lane
+    for (let i = 0; i < copies; i++) {
+      const at = world.now + random.pick(plan.delaysMs)
+      if (at < lane.lastAt) counters.add('reordered')
+      lane.lastAt = Math.max(lane.lastAt, at)
+      world.at(at, () => {
+        if (lane.epoch === epoch && lane.blocked === 0 && lane.told === sender) deliver(lane, message)
+      })
+    }
+  }
+
+  return {
+    plug: (endpoint) => {
+      const row: Link[] = endpoints.map((other) => ({
+        lanes: [
+          { from: other, to: endpoint, blocked: 0, told: null, waiting: [], lastAt: 0, epoch: 0 },
+          { from: endpoint, to: other, blocked: 0, told: null, waiting: [], lastAt: 0, epoch: 0 },
+        ],
+        up: false,
+        generation: 0,
+        tryAt: -1,
+      }))
+      links.push(row)
+      endpoints.push(endpoint)
+    },
+    joined: (index) => {
+      const id = endpoints[index]?.id()
+      if (id != null) indexes.set(id, index)
+      for (const link of linksOf(index)) tryLater(link, plan.discoverMs)
+    },
+    left: (index, silent) => {
+      for (const link of linksOf(index)) {
+        for (const lane of link.lanes) {
+          if (lane.to.index !== index) continue
+          lane.told = null
+          lane.epoch += 1
+        }
+        close(link, silent ? plan.noticeMs : [0, 1])
+      }
+    },
+    send: (from, to, message) => {
+      const target = indexOf(to)
+      const link = linkOf(from, target)
+      const lane = laneOf(from, target)
+      const sender = endpoints[from]?.id()
+      if (link === undefined || lane === undefined || sender == null) return
+      if (laneOf(target, from)?.told !== to || !link.up) {
+        counters.add('unsendable')
+        return
+      }
+      const content = encoded ? encodeMessage(message) : message
+      if (plan.ordered) sendOrdered(lane, sender, content)
+      else sendWild(lane, sender, content)
+    },
+    dial: (from, to) => {
+      const link = linkOf(from, indexOf(to))
+      if (link !== undefined && !link.up) tryLater(link, plan.delaysMs)
+    },
+    breakLink: (a, b) => {
+      const link = linkOf(a, b)
+      if (link !== undefined) close(link, [0, 1, 50])
+    },
+    cut: (from, to, oneWay) => {
+      const lanes = from.flatMap((a) =>
+        to.flatMap((b) => [laneOf(a, b) ?? [], oneWay ? [] : (laneOf(b, a) ?? [])].flat()),
+      )
+      for (const lane of lanes) lane.blocked += 1
+      const affected = from.flatMap((a) => to.flatMap((b) => linkOf(a, b) ?? []))
+      for (const link of affected) {
+        const { generation } = link
+        world.at(world.now + random.pick(GIVE_UP_MS), () => {
+          if (link.generation === generation && isBlocked(link)) close(link, plan.noticeMs)
+        })
+      }
+      return () => {
+        for (const lane of lanes) lane.blocked -= 1
+        for (const link of affected) if (!link.up && !isBlocked(link)) tryLater(link, plan.redialMs)
+      }
+    },
+    passes: (a, b) => {
+      if (a === b) return true
+      const link = linkOf(a, b)
+      return link !== undefined && !isBlocked(link)
+    },
+    peersOf: (index) =>
+      endpoints
+        .filter((other) => other.index !== index && laneOf(other.index, index)?.told != null)
+        .map((other) => other.index),
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * Rules 4 and 9 of the distribution: nobody initialises or joins without the permit of a majority for this
+ * very attempt and run; nobody initialises where a formed cluster is known; only the recorded datastore gets
+ * members; only servers get the servers' secret.
+ */
+import type { NodeId } from '../../src/core/ids.ts'
+import type { Message } from '../../src/core/protocol.ts'
+import type { Datastore } from '../datastore.ts'
+import type { Machine } from '../machine.ts'
+import type { PlanOracle } from './plans.ts'
+import type { Oracle, Order, Violate } from './watch.ts'
+
+export function createDatastoreOracle(violate: Violate, plans: PlanOracle): Oracle {
+  /** Voters that permitted, by holder, its run and attempt. */
+  const permits = new Map<string, Set<NodeId>>()
+  const secrets = new Map<string, string>()
+
+  const checkOrder = (machine: Machine, order: Order): void => {
+    if (order.kind !== 'distribution' || order.order.kind !== 'etcd') return
+    const { id } = machine.keys
+    const plan = machine.disk.durable?.certified?.plan
+    if (plan === undefined) {
+      violate(9, `${id} got an order without a plan`)
+      return
+    }
+    const { action, secret } = order.order
+    const isServer = plan.voters.includes(id)
+    if (secret.length > 0 !== isServer) violate(9, `${id} ${isServer ? 'lacks' : 'has'} the servers' secret`)
+    if (isServer) {
+      const text = [...secret].join()
+      if ((secrets.get(plan.era) ?? text) !== text) violate(9, `${id} has another server secret`)
+      secrets.set(plan.era, text)
+    }
+    if (action === 'run' && !plan.datastore.members.includes(id)) {
+      violate(4, `${id} runs a datastore that it is no member of`)
+    }
+    if (action !== 'initialise' && action !== 'join') return
+    const { act } = plan
+    if (act === null || act.node !== id || act.kind !== action) {
+      violate(4, `${id} is to ${action}, but its plan does not say so`)
+      return
+    }
+    if (action === 'initialise' && plan.datastore.clusterId !== null) {
+      violate(4, `${id} is to initialise beside the datastore ${plan.datastore.clusterId}`)
+    }
+    const inPlace = machine.datastore.data?.store?.id
+    if (action === 'initialise' && inPlace !== undefined && plans.done().has(inPlace)) {
+      violate(4, `${id} is to initialise over its data of ${inPlace}`)
+    }
+    const given = permits.get(`${id} ${machine.state?.session} ${act.attempt}`) ?? new Set()
+    const count = plan.voters.filter((voter) => voter === id || given.has(voter)).length
+    if (count * 2 <= plan.voters.length) violate(4, `${id} is to ${action} with the permit of ${count} only`)
+  }
+
+  return {
+    sent: (machine: Machine, to: NodeId, message: Message) => {
+      if (message.kind !== 'permit') return
+      const session = message.nonce.split('.')[0]
+      const key = `${to} ${session} ${message.attempt}`
+      const set = permits.get(key) ?? new Set()
+      set.add(machine.keys.id)
+      permits.set(key, set)
+    },
+    ordered: checkOrder,
+    datastoreJoined: (machine: Machine, datastore: Datastore) => {
+      if (!plans.done().has(datastore.id)) {
+        violate(4, `${machine.keys.id} joins ${datastore.id}, which no plan records as done`)
+      }
+    },
+  }
+}

@@ -1,0 +1,153 @@
+/**
+ * Rules 3, 5 and 9 of plans: certified ones are unique, form a chain that loses nothing, and were really
+ * signed by a majority; what a node acts on never goes back; an address is one node's for ever; nobody
+ * becomes a server who was none at the founding.
+ */
+import type { Genesis } from '../../src/core/genesis.ts'
+import type { NodeId } from '../../src/core/ids.ts'
+import type { CertifiedPlan } from '../../src/core/plan.ts'
+import { contentOf, short } from './contents.ts'
+import type { ReplicationOracle } from './replication.ts'
+import type { Oracle, Violate } from './watch.ts'
+
+interface Era {
+  readonly founders: Genesis
+  /** Certified plans by index. */
+  readonly plans: Map<number, CertifiedPlan>
+  readonly indexes: number[]
+  readonly addresses: Map<string, NodeId>
+  readonly owners: Map<NodeId, string>
+}
+
+export interface PlanOracle extends Oracle {
+  /** Datastore IDs ever recorded as done, all eras. */
+  done(): ReadonlySet<string>
+  highestIndex(): number
+}
+
+export function createPlanOracle(
+  violate: Violate,
+  replication: ReplicationOracle,
+  liars: ReadonlySet<NodeId>,
+): PlanOracle {
+  const eras = new Map<string, Era>()
+  const done = new Map<string, Set<string>>()
+  const seen = new Set<string>()
+  let highest = 0
+
+  const eraOf = (certified: CertifiedPlan, founders: Genesis): Era => {
+    const { era } = certified.plan
+    let entry = eras.get(era)
+    if (entry === undefined) {
+      entry = { founders, plans: new Map(), indexes: [], addresses: new Map(), owners: new Map() }
+      eras.set(era, entry)
+    }
+    return entry
+  }
+
+  const checkContent = (era: Era, { plan, index }: CertifiedPlan): void => {
+    const names = new Set<string>()
+    for (const member of plan.members) {
+      if (names.has(member.name)) violate(5, `two members are called ${member.name} in plan ${index}`)
+      names.add(member.name)
+      const owner = era.addresses.get(member.address)
+      const address = era.owners.get(member.id)
+      if ((owner ?? member.id) !== member.id || (address ?? member.address) !== member.address) {
+        violate(5, `${member.address} is ${member.id}'s in plan ${index}, and was ${owner ?? member.id}'s`)
+      }
+      era.addresses.set(member.address, member.id)
+      era.owners.set(member.id, member.address)
+      const wasServer = era.founders.voters.includes(member.id)
+      if ((member.role === 'server') !== wasServer) violate(9, `${member.id} became a ${member.role}`)
+    }
+    if (plan.voters.join() !== era.founders.voters.join()) violate(9, `plan ${index} has other voters`)
+    const { clusterId, members, initialiser } = plan.datastore
+    const servers = [
+      ...members,
+      ...(initialiser === null ? [] : [initialiser]),
+      ...(plan.act === null ? [] : [plan.act.node]),
+    ]
+    const stranger = servers.find((id) => !era.founders.voters.includes(id))
+    if (stranger !== undefined) violate(9, `plan ${index} gives ${stranger} a part in the datastore`)
+    if (clusterId !== null) {
+      const ids = done.get(plan.era) ?? new Set()
+      ids.add(clusterId)
+      done.set(plan.era, ids)
+      if (ids.size > 1) violate(4, `two datastores are recorded as done: ${[...ids].join(' and ')}`)
+    }
+  }
+
+  /** The later plan must contain what the earlier one knew. */
+  const checkOrder = (lower: CertifiedPlan, higher: CertifiedPlan): void => {
+    const where = `${lower.term}.${lower.index} and ${higher.term}.${higher.index}`
+    if (higher.term < lower.term) violate(3, `terms go back between the certified plans ${where}`)
+    const last = lower.plan.history.at(-1)
+    const first = higher.plan.history[0]
+    const wouldStillShow =
+      last !== undefined && (higher.plan.history.length < 64 || (first?.index ?? 0) < last.index)
+    if (wouldStillShow) {
+      const text = JSON.stringify(last)
+      if (!higher.plan.history.some((entry) => JSON.stringify(entry) === text)) {
+        violate(3, `the change '${last.cause}' of a certified plan is lost between ${where}`)
+      }
+    }
+    const ids = new Set(higher.plan.members.map((member) => member.id))
+    const missing = lower.plan.members.find((member) => !ids.has(member.id))
+    if (missing !== undefined) violate(3, `${missing.id} is lost between ${where}`)
+    if (higher.plan.nextAddress < lower.plan.nextAddress)
+      violate(5, `the address counter goes back between ${where}`)
+    if (higher.plan.acts < lower.plan.acts) violate(3, `the count of acts goes back between ${where}`)
+    if (lower.plan.datastore.clusterId !== null && higher.plan.datastore.clusterId === null) {
+      violate(4, `the datastore is forgotten between ${where}`)
+    }
+  }
+
+  const note = (id: NodeId, certified: CertifiedPlan, founders: Genesis): void => {
+    const content = contentOf(certified.plan)
+    const key = `${certified.plan.era} ${certified.term}.${certified.index} ${content}`
+    if (seen.has(key)) return
+    seen.add(key)
+    const era = eraOf(certified, founders)
+    const { index, term } = certified
+    highest = Math.max(highest, index)
+    const known = era.plans.get(index)
+    if (known !== undefined && contentOf(known.plan) !== content) {
+      violate(3, `two plans are certified at index ${index}, in terms ${known.term} and ${term}`)
+    }
+    if (index > 0) {
+      const really = replication.signersOf({ term, index }, content)
+      const signed = era.founders.voters.filter((voter) => really.has(voter) || liars.has(voter))
+      if (signed.length * 2 <= era.founders.voters.length) {
+        violate(
+          9,
+          `${id} holds plan ${short(content)} at ${term}.${index}, signed by ${signed.join(', ') || 'nobody'}`,
+        )
+      }
+    }
+    checkContent(era, certified)
+    era.plans.set(index, certified)
+    const at = era.indexes.findIndex((other) => other >= index)
+    if (at < 0) era.indexes.push(index)
+    else if (era.indexes[at] !== index) era.indexes.splice(at, 0, index)
+    const place = era.indexes.indexOf(index)
+    const lower = era.plans.get(era.indexes[place - 1] ?? -1)
+    const higher = era.plans.get(era.indexes[place + 1] ?? -1)
+    if (lower !== undefined) checkOrder(lower, certified)
+    if (higher !== undefined) checkOrder(certified, higher)
+  }
+
+  return {
+    done: () => new Set([...done.values()].flatMap((ids) => [...ids])),
+    highestIndex: () => highest,
+    persisted: (id, durable, before) => {
+      const { certified } = durable
+      const held = before?.certified ?? null
+      if (certified === held) return
+      if (certified === null || (held !== null && certified.index < held.index)) {
+        violate(3, `${id} went back from plan ${held?.index} to ${certified?.index ?? 'none'}`)
+        return
+      }
+      if (durable.genesis !== null) note(id, certified, durable.genesis.genesis)
+    },
+  }
+}

@@ -1,0 +1,98 @@
+/** The parts of a machine that carry out orders, and the mesh among them: an interface, and paths to peers. */
+import type { Effect } from '../src/core/events.ts'
+import type { MeshFacts, MeshOrder } from '../src/core/orders.ts'
+import type { Machine } from './machine.ts'
+import type { World } from './world.ts'
+
+export interface Part {
+  /** The daemon started: it asks its part what is true. */
+  started(): void
+  /** The daemon ended; with `power` the whole machine did. */
+  stopped(power: boolean): void
+  wiped(): void
+  /** Fails from now on, or works again. */
+  hang(hangs: boolean): void
+}
+
+export interface MeshPart extends Part {
+  order(effect: Extract<Effect, { kind: 'mesh' }>): void
+  /** Address of its interface; null while there is none. */
+  address(): string | null
+  /** Whether the interface is up and has this peer. */
+  has(peer: string): boolean
+  /** What it last reported, for the oracles. */
+  allDirect(): boolean
+}
+
+const INTERFACE_MS = [20, 60, 60, 400] as const
+const LOOK_MS = 1_000
+
+/** Kernel WireGuard: the interface outlives the daemon, not the machine. */
+export function createMeshPart(world: World, machine: Machine): MeshPart {
+  let order: MeshOrder | null = null
+  let isUp = false
+  let hangs = false
+  let looking = false
+  let told = ''
+
+  const pathTo = (id: string): 'direct' | 'none' => {
+    const other = world.machines.find((candidate) => candidate.keys.id === id)
+    if (other === undefined || !world.network.passes(machine.index, other.index)) return 'none'
+    return other.mesh.has(machine.keys.id) ? 'direct' : 'none'
+  }
+
+  const look = (): void => {
+    if (order === null || machine.state === null) return
+    const peers = order.peers.map(({ id }) => ({ id, path: isUp ? pathTo(id) : ('none' as const) }))
+    const key = `${isUp} ${peers.map((peer) => peer.id + peer.path).join()}`
+    if (key === told) return
+    told = key
+    const facts: MeshFacts = { up: isUp, peers, problems: [] }
+    machine.handle({ kind: 'mesh', facts })
+  }
+
+  const lookAgain = (): void => {
+    if (looking) return
+    looking = true
+    world.at(world.now + LOOK_MS, () => {
+      looking = false
+      if (order === null || machine.state === null) return
+      look()
+      lookAgain()
+    })
+  }
+
+  const raise = (): void => {
+    world.at(world.now + world.random.pick(INTERFACE_MS), () => {
+      if (order === null || hangs || machine.state === null) return
+      isUp = true
+      look()
+    })
+  }
+
+  return {
+    started: () => undefined,
+    stopped: (power) => {
+      if (power) isUp = false
+      order = null
+      told = ''
+    },
+    wiped: () => {
+      isUp = false
+    },
+    hang: (now) => {
+      hangs = now
+      if (now) isUp = false
+      else raise()
+      look()
+    },
+    order: (effect) => {
+      order = effect.order
+      raise()
+      lookAgain()
+    },
+    address: () => (isUp ? (order?.address ?? null) : null),
+    has: (peer) => isUp && (order?.peers.some(({ id }) => id === peer) ?? false),
+    allDirect: () => isUp && (order?.peers.every(({ id }) => pathTo(id) === 'direct') ?? false),
+  }
+}

@@ -1,0 +1,214 @@
+/**
+ * What a seed means: machines, network, faults with their times, all drawn before the run, so that a fault can
+ * be taken out and the rest stays as it was. Swarm testing (Groce et al. 2012): each seed leaves out most
+ * kinds of fault altogether, so that the others go deeper.
+ */
+import type { ClusterSettings, ServerTarget } from '../src/core/settings.ts'
+import type { CrashPoint } from './disk.ts'
+import type { LiarPlan } from './liar.ts'
+import type { NetworkPlan } from './network.ts'
+import { type Random, randomFrom } from './random.ts'
+
+export interface MachinePlan {
+  /** When it is first switched on, milliseconds. */
+  readonly startAt: number
+  readonly expect: number
+  readonly hostName: string
+  readonly preference: 'prefer' | 'neutral' | 'avoid'
+  readonly cpus: number
+  readonly memoryMiB: number
+  /** How much its clock gains, parts per million; the wall clock's offset, milliseconds. */
+  readonly driftPpm: number
+  readonly wallOffsetMs: number
+  /** Times of one durable write, milliseconds. */
+  readonly diskMs: readonly number[]
+}
+
+export type Fault = { readonly at: number; readonly machine: number } & (
+  | {
+      readonly kind: 'crash'
+      /** Null: at once; else at the next write. */
+      readonly point: CrashPoint | null
+      /** Whether the whole machine went off, so that peers hear nothing, not even a reset. */
+      readonly power: boolean
+      readonly offMs: number
+    }
+  /** Comes back as a new machine: empty disk, new identity. */
+  | { readonly kind: 'wipe'; readonly offMs: number }
+  | { readonly kind: 'pause'; readonly ms: number }
+  | { readonly kind: 'disk-full'; readonly ms: number }
+  /** Nothing passes from `machine` and `with` to the others; and back, unless it is one-way. */
+  | { readonly kind: 'cut'; readonly with: readonly number[]; readonly oneWay: boolean; readonly ms: number }
+  | { readonly kind: 'break'; readonly other: number }
+  | { readonly kind: 'power-cut'; readonly offMs: readonly number[] }
+  | { readonly kind: 'mesh-down'; readonly ms: number }
+  | { readonly kind: 'datastore-hang'; readonly ms: number }
+)
+
+export interface Schedule {
+  readonly seed: number
+  readonly machines: readonly MachinePlan[]
+  readonly cluster: ClusterSettings
+  readonly settleMs: number
+  readonly network: NetworkPlan
+  readonly faults: readonly Fault[]
+  readonly liar: LiarPlan | null
+  readonly crypto: 'symbolic' | 'real'
+  /** Whether messages and disks pass through the real encoding and schemas. */
+  readonly encoded: boolean
+  /** From here on nothing goes wrong any more. */
+  readonly calmAt: number
+  /** How long after calm every healthy machine must be ready (rule 11), milliseconds. */
+  readonly boundMs: number
+}
+
+const FAULT_KINDS = [
+  'crash',
+  'wipe',
+  'pause',
+  'disk-full',
+  'cut',
+  'break',
+  'power-cut',
+  'mesh-down',
+  'datastore-hang',
+] as const
+
+const DISKS: readonly (readonly number[])[] = [[0], [0], [1], [0, 1, 2, 8, 40], [5, 5, 5, 300]]
+const DELAYS: readonly (readonly number[])[] = [
+  [1],
+  [0, 1, 1, 2, 5],
+  [10, 20, 20, 30, 60, 200],
+  [1, 1, 1, 1, 800],
+  [80, 120, 150, 400],
+]
+
+/** The schedule of a seed; the same for ever, as long as this function does not change. */
+export function drawSchedule(seed: number): Schedule {
+  const random = randomFrom(seed, 'schedule')
+  const count = random.pick([1, 2, 3, 3, 3, 3, 4, 5, 5, 6, 7, 8, 9])
+  const expect = random.perMille(700) ? count : random.between(1, Math.min(9, count + 1))
+  const calmAt = random.pick([5_000, 15_000, 30_000, 60_000, 120_000])
+  const kinds = FAULT_KINDS.filter(() => random.perMille(300))
+  const intensity = random.pick([1, 3, 6, 12, 25])
+  const spreadMs = random.pick([0, 0, 50, 3_000, 60_000])
+  const differing = random.perMille(40)
+  const machines = Array.from(
+    { length: count },
+    (_, i): MachinePlan => ({
+      startAt: Math.min(random.below(spreadMs + 1), calmAt),
+      expect: differing && random.perMille(300) ? expect + 1 : expect,
+      hostName: random.perMille(300) ? 'node' : `host-${i}`,
+      preference: random.perMille(800) ? 'neutral' : random.pick(['prefer', 'avoid']),
+      cpus: random.pick([1, 2, 4, 4, 64]),
+      memoryMiB: random.pick([512, 2_048, 2_048, 262_144]),
+      driftPpm: random.pick([0, 0, 50, -50, 500, 20_000, -20_000]),
+      wallOffsetMs: random.pick([0, 0, 3_600_000, -3_600_000, 40_000]),
+      diskMs: random.pick(DISKS),
+    }),
+  )
+  const faults: Fault[] = []
+  if (kinds.length > 0 && random.perMille(900)) {
+    for (let i = 0; i < intensity; i++) faults.push(drawFault(random, random.pick(kinds), count, calmAt))
+  }
+  return {
+    seed,
+    machines,
+    cluster: {
+      servers: random.pick<ServerTarget>(['auto', 'auto', 'auto', 1, 3, 5]),
+      admission: 'open',
+      maxNodes: 64,
+      vpnMode: 'wireguard',
+      vpnCidr: '10.86.0.0/16',
+      distribution: random.perMille(750) ? 'etcd' : 'none',
+    },
+    settleMs: random.pick([2_000, 5_000, 15_000]),
+    network: drawNetwork(random),
+    faults: faults.sort((a, b) => a.at - b.at),
+    liar: random.perMille(150) ? drawLiar(random) : null,
+    crypto: random.perMille(15) && count <= 5 ? 'real' : 'symbolic',
+    encoded: random.perMille(60),
+    calmAt,
+    boundMs: 900_000,
+  }
+}
+
+function drawNetwork(random: Random): NetworkPlan {
+  const wild = random.perMille(350)
+  return {
+    ordered: !wild,
+    delaysMs: random.pick(DELAYS),
+    lossPerMille: wild ? random.pick([0, 10, 50, 200]) : 0,
+    duplicatePerMille: wild ? random.pick([0, 10, 50, 200]) : 0,
+    discoverMs: random.pick([
+      [5, 20, 50],
+      [100, 500, 1_000],
+      [50, 2_000, 9_000],
+    ]),
+    redialMs: random.pick([
+      [20, 50],
+      [200, 500, 1_000],
+      [1_000, 5_000],
+    ]),
+    noticeMs: random.pick([
+      [1, 5],
+      [50, 500],
+      [3_000, 15_000],
+    ]),
+  }
+}
+
+function drawLiar(random: Random): LiarPlan {
+  return {
+    everyMs: random.pick([20, 100, 500, 2_000]),
+    startAt: random.pick([0, 0, 3_000, 20_000]),
+    founds: random.perMille(200),
+    replays: random.perMille(700),
+    floods: random.perMille(200),
+  }
+}
+
+function drawFault(random: Random, kind: (typeof FAULT_KINDS)[number], count: number, calmAt: number): Fault {
+  const at = random.perMille(500) ? random.below(Math.min(calmAt, 8_000)) : random.below(calmAt)
+  const machine = random.below(count)
+  const left = Math.max(1, calmAt - at)
+  const some = (high: number): number => Math.min(left, random.pick([0, 100, 1_000, 5_000, 20_000, high]))
+  switch (kind) {
+    case 'crash': {
+      const points: (CrashPoint | null)[] = [
+        null,
+        'before-write',
+        'in-write',
+        'after-write',
+        'after-write',
+        'between-effects',
+      ]
+      return {
+        at,
+        machine,
+        kind,
+        point: random.pick(points),
+        power: random.perMille(400),
+        offMs: some(60_000),
+      }
+    }
+    case 'wipe':
+      return { at, machine, kind, offMs: some(30_000) }
+    case 'pause':
+    case 'disk-full':
+    case 'mesh-down':
+    case 'datastore-hang':
+      return { at, machine, kind, ms: some(60_000) }
+    case 'cut': {
+      const others = Array.from({ length: count }, (_, i) => i).filter((i) => i !== machine)
+      const together = others.filter(() => random.perMille(300))
+      return { at, machine, kind, with: together, oneWay: random.perMille(300), ms: some(60_000) }
+    }
+    case 'break':
+      return { at, machine, kind, other: random.below(count) }
+    case 'power-cut':
+      return { at, machine, kind, offMs: Array.from({ length: count }, () => some(30_000)) }
+    default:
+      return kind satisfies never
+  }
+}

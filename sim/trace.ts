@@ -1,0 +1,190 @@
+/** A run as a play: who sent what to whom, what came on a disk, what a node decided, which rule broke. */
+import type { Effect, Event } from '../src/core/events.ts'
+import type { Message } from '../src/core/protocol.ts'
+import type { Durable } from '../src/core/state.ts'
+import type { Machine } from './machine.ts'
+import type { World } from './world.ts'
+
+export interface Trace {
+  attach(world: World): void
+  event(machine: Machine, event: Event, effects: readonly Effect[]): void
+  machine(machine: Machine, text: string): void
+  note(at: number, text: string): void
+}
+
+/** What beats and gossip say all the time is left out, unless everything is wanted. */
+const ROUTINE: ReadonlySet<Message['kind']> = new Set([
+  'digest',
+  'inventory',
+  'records',
+  'lead',
+  'beat',
+  'beat.answer',
+])
+
+export function createTrace(
+  write: (line: string) => void,
+  everything: boolean,
+): Trace {
+  let world: World | null = null
+  const stamp = (at: number): string => `${(at / 1000).toFixed(3).padStart(9)}  `
+  const nameOf = (id: string): string =>
+    world?.machines.find((machine) => machine.keys.id === id)?.name ?? id.slice(0, 6)
+  const say = (machine: Machine, text: string): void =>
+    write(`${stamp(world?.now ?? 0)}${machine.name}  ${text}`)
+
+  return {
+    attach: (to) => {
+      world = to
+    },
+    note: (at, text) => write(`${stamp(at)}-- ${text}`),
+    machine: say,
+    event: (machine, event, effects) => {
+      const what = eventText(event, nameOf)
+      const routine = event.kind === 'timer' || (event.kind === 'message' && ROUTINE.has(event.message.kind))
+      if (what !== null && (everything || !routine)) say(machine, what)
+      for (const effect of effects) {
+        const text = effectText(effect, nameOf, everything)
+        if (text !== null) say(machine, `  ${text}`)
+      }
+    },
+  }
+}
+
+function eventText(event: Event, nameOf: (id: string) => string): string | null {
+  switch (event.kind) {
+    case 'timer':
+      return 'wakes up'
+    case 'message':
+      return `hears ${nameOf(event.from)}: ${messageText(event.message, nameOf)}`
+    case 'connected':
+      return `is connected with ${nameOf(event.peer)}`
+    case 'disconnected':
+      return `has lost ${nameOf(event.peer)}`
+    case 'mesh':
+      return `mesh: ${event.facts.up ? 'up' : 'down'}, ${event.facts.peers.map((p) => `${nameOf(p.id)} ${p.path}`).join(', ') || 'no peers'}`
+    case 'distribution': {
+      const { running, healthy, clusterId, dataEpoch } = event.facts
+      return `datastore: ${running ? `runs ${clusterId ?? ''}` : 'does not run'}, ${healthy ? 'healthy' : 'not healthy'}, data ${dataEpoch === null ? 'none' : `of epoch ${dataEpoch}`}`
+    }
+    case 'leader-records':
+      return `finds in the DHT: ${event.records.map((r) => `${nameOf(r.leader)} leads term ${r.term}`).join(', ')}`
+    case 'addresses':
+    case 'adopt':
+      return null
+    default:
+      return event satisfies never
+  }
+}
+
+function effectText(effect: Effect, nameOf: (id: string) => string, everything: boolean): string | null {
+  switch (effect.kind) {
+    case 'persist':
+      return `on disk: ${durableText(effect.durable, nameOf)}`
+    case 'send':
+      return everything || !ROUTINE.has(effect.message.kind)
+        ? `to ${nameOf(effect.to)}: ${messageText(effect.message, nameOf)}`
+        : null
+    case 'mesh':
+      return `orders the mesh: ${effect.order.address} with ${effect.order.peers.map((p) => `${nameOf(p.id)} ${p.address}`).join(', ') || 'nobody'}`
+    case 'distribution':
+      return effect.order.kind === 'none'
+        ? 'orders no distribution'
+        : `orders the datastore to ${effect.order.action} (epoch ${effect.order.epoch})`
+    case 'log':
+      if (effect.level === 'debug' && !everything) return null
+      return `${effect.event} ${fieldsText(effect.fields, nameOf)}`
+    case 'dial':
+      return `dials ${nameOf(effect.peer)}`
+    case 'publish':
+      return `puts into the DHT: leads term ${effect.record.term}`
+    case 'lookup':
+      return 'looks in the DHT for a leader'
+    default:
+      return effect satisfies never
+  }
+}
+
+const fieldsText = (fields: Readonly<Record<string, unknown>>, nameOf: (id: string) => string): string =>
+  Object.entries(fields)
+    .map(([key, value]) => `${key}=${typeof value === 'string' ? shortened(nameOf(value)) : String(value)}`)
+    .join(' ')
+
+const shortened = (text: string): string => (/^[0-9a-f]{64}$/.test(text) ? text.slice(0, 8) : text)
+
+/** What a power cut would leave, in one line. */
+function durableText(durable: Durable, nameOf: (id: string) => string): string {
+  const { founding, genesis, voting, certified } = durable
+  const parts: string[] = []
+  if (genesis === null) {
+    parts.push(
+      `promised term ${founding.term}${founding.candidate === null ? '' : ` to ${nameOf(founding.candidate)}`}`,
+    )
+    const last = founding.accepted?.layers.at(-1)
+    if (last !== undefined) parts.push(`accepted the genesis of term ${last.term}`)
+  }
+  if (certified !== null) parts.push(`plan ${certified.term}.${certified.index}`)
+  if (voting.term > 0)
+    parts.push(`term ${voting.term}${voting.vote === null ? '' : ` voted ${nameOf(voting.vote)}`}`)
+  if (voting.accepted !== null) parts.push(`signed ${voting.accepted.term}.${voting.accepted.index}`)
+  return parts.join(', ')
+}
+
+function messageText(message: Message, nameOf: (id: string) => string): string {
+  switch (message.kind) {
+    case 'digest':
+      return `digest ${message.records.slice(0, 4)}, genesis ${message.genesis?.slice(0, 8) ?? 'none'}, plan ${message.plan === null ? 'none' : `${message.plan.term}.${message.plan.index}`}`
+    case 'inventory':
+      return `inventory of ${message.seqs.length} records`
+    case 'records':
+      return `records of ${message.records.map((signed) => `${nameOf(signed.record.id)}#${signed.record.seq}`).join(', ')}`
+    case 'prepare':
+      return `will you promise me term ${message.term}? (expect ${message.expect})`
+    case 'promise': {
+      const { accepted } = message.promise
+      const knows =
+        accepted === null ? '' : `; I accepted ${accepted.genesis.slice(0, 8)} in term ${accepted.term}`
+      return `I promise you term ${message.promise.term}${knows}`
+    }
+    case 'founding.refused':
+      return `no (${message.reason}): I am at term ${message.promised} and expect ${message.expect}`
+    case 'propose':
+      return `accept this genesis in term ${message.term}: ${message.proposal.genesis.members.map((m) => nameOf(m.id)).join('')}, servers ${message.proposal.genesis.voters.map(nameOf).join('')}${message.proposal.layers.length > 1 ? ', adopted' : ''}`
+    case 'accepted':
+      return `I accepted ${message.genesis.slice(0, 8)} in term ${message.term}`
+    case 'genesis.pull':
+      return 'send me the genesis'
+    case 'genesis.share':
+      return `here is the genesis, certified by ${message.certified.certificate.acceptances.map((a) => nameOf(a.node)).join('')}`
+    case 'poll':
+      return `${message.pre ? 'would you vote' : 'vote'} for me in term ${message.term}? (my last entry is ${message.lastTerm}.${message.lastIndex})`
+    case 'poll.answer':
+      return `${message.granted ? 'yes' : 'no'}, ${message.pre ? 'I would, in' : 'in'} term ${message.term}`
+    case 'offer':
+      return `sign plan ${message.term}.${message.index} on base ${message.baseIndex}: ${message.causes.map((cause) => cause.what.kind).join(', ')}`
+    case 'signed':
+      return `I signed ${message.term}.${message.index}`
+    case 'certify':
+      return `plan ${message.term}.${message.index} is certified by ${message.signatures.map((s) => nameOf(s.node)).join('')}`
+    case 'plan.pull':
+      return `send me what is newer than plan ${message.index}`
+    case 'plan.share':
+      return `here is plan ${message.certified.term}.${message.certified.index}`
+    case 'lead':
+      return `I lead term ${message.term}, plan ${message.planTerm}.${message.planIndex}`
+    case 'beat':
+      return `beat in term ${message.term}, plan ${message.planTerm}.${message.planIndex}${message.facts === null ? '' : `, ${message.facts.stage}`}`
+    case 'beat.answer':
+      return `${message.leader === null ? 'nobody' : nameOf(message.leader)} leads term ${message.term}, plan ${message.planTerm}.${message.planIndex}`
+    case 'join':
+      return 'let me join'
+    case 'join.answer':
+      return `joining: ${message.state}${message.leader === null ? '' : `, ${nameOf(message.leader)} leads`}`
+    case 'permit.ask':
+      return `may I ${message.act} (act ${message.attempt})?`
+    case 'permit':
+      return `you may ${message.act} (act ${message.attempt})`
+    default:
+      return message satisfies never
+  }
+}

@@ -1,0 +1,205 @@
+/** One run of one schedule: virtual time, machines, network, faults and oracles, until all is quiet. */
+
+import type { Event } from '../src/core/events.ts'
+import { digest } from '../src/core/ids.ts'
+import type { Settings } from '../src/core/settings.ts'
+import { type Counters, createCounters } from './counters.ts'
+import { type Keys, realKeymaker, sha256, symbolicKeymaker } from './crypto.ts'
+import type { Datastore } from './datastore.ts'
+import { createDht, type Dht } from './dht.ts'
+import { strike } from './faults.ts'
+import { createLiar } from './liar.ts'
+import { createMachine, type Machine } from './machine.ts'
+import { createNetwork, type Network } from './network.ts'
+import { expectable, lacks } from './oracles/liveness.ts'
+import { createOracles, type Oracles } from './oracles.ts'
+import { createQueue } from './queue.ts'
+import { type Random, randomFrom } from './random.ts'
+import type { Schedule } from './schedule.ts'
+import type { Trace } from './trace.ts'
+
+export interface World {
+  readonly seed: number
+  readonly now: number
+  readonly encoded: boolean
+  /** For what belongs to no machine and no link. */
+  readonly random: Random
+  readonly machines: readonly Machine[]
+  readonly network: Network
+  readonly dht: Dht
+  readonly datastores: Datastore[]
+  readonly counters: Counters
+  readonly oracles: Oracles
+  readonly trace: Trace | null
+  at(time: number, run: () => void): void
+  /** A core took a step: counted, and mixed into the digest of the run. */
+  stepped(machine: number, event: Event, effects: number): void
+  /** A core asked to be woken now. */
+  woke(machine: number, why: string): void
+}
+
+export interface Violation {
+  readonly rule: number
+  readonly message: string
+  readonly at: number
+}
+
+export interface Result {
+  readonly violation: Violation | null
+  /** Why rules did not bind this run. */
+  readonly excuse: string | null
+  readonly steps: number
+  readonly virtualMs: number
+  /** Everything that happened, in one number: equal for equal runs. */
+  readonly digest: string
+  readonly counts: ReadonlyMap<string, number>
+  /** Whether, and when, every machine that could be was ready after the faults. */
+  readonly readyAt: number | null
+}
+
+/** More steps of all machines at one moment than anything but a loop takes. */
+const STEPS_PER_MOMENT = 20_000
+const SETTLE_LOOK_MS = 500
+/** Ready must last this long to count. */
+const QUIET_MS = 3_000
+
+export async function runSchedule(schedule: Schedule, trace: Trace | null = null): Promise<Result> {
+  const { seed, machines: plans } = schedule
+  const queue = createQueue()
+  const counters = createCounters()
+  const keymaker = schedule.crypto === 'real' ? realKeymaker : symbolicKeymaker()
+  let violation: Violation | null = null
+  let now = 0
+  let steps = 0
+  let hashA = 0x811c9dc5
+  let hashB = 0x9e3779b9
+  let momentSteps = 0
+  let lastWoken = ''
+
+  const identities: Keys[][] = []
+  for (let i = 0; i < plans.length; i++) {
+    const lives = 1 + schedule.faults.filter((fault) => fault.kind === 'wipe' && fault.machine === i).length
+    const random = randomFrom(seed, `keys ${i}`)
+    const list: Keys[] = []
+    for (let life = 0; life < lives; life++) {
+      list.push(await keymaker(`${String.fromCharCode(97 + i)}${life === 0 ? '' : life + 1}x`, random))
+    }
+    identities.push(list)
+  }
+  const liarKeys = await keymaker('liar', randomFrom(seed, 'liar keys'))
+  const liars = new Set(schedule.liar === null ? [] : [liarKeys.id])
+
+  const violate = (rule: number, message: string): void => {
+    violation ??= { rule, message, at: now }
+    trace?.note(now, `VIOLATION of rule ${rule}: ${message}`)
+  }
+  const machines: Machine[] = []
+  const world: World = {
+    seed,
+    get now() {
+      return now
+    },
+    encoded: schedule.encoded,
+    random: randomFrom(seed, 'world'),
+    machines,
+    get network() {
+      return network
+    },
+    get dht() {
+      return dht
+    },
+    datastores: [],
+    counters,
+    oracles: createOracles(violate, liars, Math.min(...plans.map((plan) => plan.expect))),
+    trace,
+    at: (time, run) => queue.add(time, run),
+    stepped: (machine, event, effects) => {
+      steps += 1
+      momentSteps += 1
+      const code =
+        event.kind === 'message'
+          ? event.message.kind.charCodeAt(0) * 31 + event.message.kind.length
+          : event.kind.length
+      hashA = Math.imul(hashA ^ (now * 16 + machine), 0x01000193)
+      hashB = Math.imul(hashB + ((code << 8) ^ effects), 0x85ebca6b) ^ (hashA >>> 15)
+      if (momentSteps === STEPS_PER_MOMENT)
+        violate(11, `the cores are busy without end, the last one by '${lastWoken}'`)
+    },
+    woke: (machine, why) => {
+      lastWoken = `${machines[machine]?.name ?? machine}: ${why}`
+    },
+  }
+  trace?.attach(world)
+  const network = createNetwork(world, schedule.network, schedule.encoded)
+  const dht = createDht(world)
+
+  plans.forEach((plan, i) => {
+    const machine = createMachine(world, i, plan, settingsOf(schedule, i), identities[i] ?? [])
+    machines.push(machine)
+    network.plug(machine)
+    queue.add(plan.startAt, () => machine.boot())
+  })
+  if (schedule.liar !== null) network.plug(createLiar(world, plans.length, schedule.liar, liarKeys))
+  for (const fault of schedule.faults) queue.add(fault.at, () => strike(world, fault, schedule.calmAt))
+
+  let readyAt: number | null = null
+  let readySince: number | null = null
+  let lateExcuse: string | null = null
+  let isOver = false
+  const lookWhetherReady = (): void => {
+    const { machines: wanted, excuse } = expectable(world)
+    lateExcuse = excuse
+    const missing = wanted
+      .map((machine) => [machine, lacks(world, machine)] as const)
+      .find(([, why]) => why !== null)
+    if (missing === undefined && excuse === null) readySince ??= now
+    else readySince = null
+    if (readySince !== null && now - readySince >= QUIET_MS) {
+      readyAt = readySince
+      isOver = true
+    } else if (excuse !== null && now - schedule.calmAt >= 60_000) {
+      isOver = true
+    } else if (now - schedule.calmAt >= schedule.boundMs) {
+      violate(
+        11,
+        `${schedule.boundMs / 1000} s after the last fault ${missing?.[0].name} is not ready: ${missing?.[1]}`,
+      )
+    }
+    queue.add(now + SETTLE_LOOK_MS, lookWhetherReady)
+  }
+  queue.add(schedule.calmAt + 1, lookWhetherReady)
+
+  while (violation === null && !isOver) {
+    const at = queue.nextAt()
+    const run = queue.take()
+    if (run === undefined) break
+    if (at > now) momentSteps = 0
+    now = at
+    run()
+  }
+  counters.add('steps', steps)
+  return {
+    violation,
+    excuse: world.oracles.founding.excuse() ?? lateExcuse,
+    steps,
+    virtualMs: now,
+    digest: `${(hashA >>> 0).toString(16).padStart(8, '0')}${(hashB >>> 0).toString(16).padStart(8, '0')}`,
+    counts: counters.counts,
+    readyAt,
+  }
+}
+
+function settingsOf(schedule: Schedule, index: number): Settings {
+  const plan = schedule.machines[index]
+  return {
+    network: 'sim',
+    networkId: digest(sha256(new TextEncoder().encode(`network ${schedule.seed}`))),
+    expect: plan?.expect ?? 1,
+    pin: null,
+    settleMs: schedule.settleMs,
+    founders: null,
+    serverPreference: plan?.preference ?? 'neutral',
+    allowEphemeral: false,
+    cluster: schedule.cluster,
+  }
+}
