@@ -762,12 +762,11 @@ export function replicationDeadlines(state: NodeState): Deadline[] {
   const { replication } = state
   const { leadership } = replication
   if (leadership !== null) {
-    const oldest = Math.min(...[...replication.acked].filter(([id]) => id !== state.id).map(([, at]) => at))
+    // Check-quorum needs no wake-up of its own: every heartbeat looks.
     return [
       { at: leadership.heartbeatAt, why: 'heartbeat' },
       { at: leadership.publishAt, why: 'leader record' },
       { at: leadership.offer?.retryAt ?? NEVER, why: 'offering the entry again' },
-      { at: Number.isFinite(oldest) ? millis(oldest + LEADER_QUORUM_MS) : NEVER, why: 'check-quorum' },
     ]
   }
   const silence = replication.leader === null ? NEVER : millis(replication.heardLeader + LEADER_QUORUM_MS)
