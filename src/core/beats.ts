@@ -19,7 +19,7 @@ import {
 import { certifiedOf, followLeader, isLeader, planOf, voterAnswered } from './replication.ts'
 import type { NodeState } from './state.ts'
 import type { Stage } from './status.ts'
-import { BEAT_MS, HEARTBEAT_MS, SILENT_MS } from './timing.ts'
+import { BEAT_MS, FACTS_REPEAT_MS, HEARTBEAT_MS, SILENT_MS } from './timing.ts'
 import { after, type Deadline, send, type Turn } from './turn.ts'
 
 interface Seen extends Aliveness {
@@ -43,6 +43,7 @@ export interface BeatState {
   beatAt: Millis
   /** Facts as last sent and the leader term that they were sent to, so that only changes travel. */
   sentFacts: string
+  sentFactsAt: Millis
   /** What the leader acts upon, as last told: told at once when it changes. */
   sentNews: string
   /** Which server to ask next while no leader is known. */
@@ -55,6 +56,7 @@ export const startBeats = (now: Millis): BeatState => ({
   seen: new Map(),
   beatAt: now,
   sentFacts: '',
+  sentFactsAt: now,
   sentNews: '',
   askNext: 0,
 })
@@ -195,6 +197,7 @@ function sendBeat(turn: Turn, to: NodeId, facts: Facts): void {
   const { beats, replication } = state
   const current = `${to} ${replication.leaderTerm} ${JSON.stringify(facts, replaceBytes)}`
   const isSameLeader = beats.view.term === replication.leaderTerm
+  const isKnown = current === beats.sentFacts && turn.now < beats.sentFactsAt + FACTS_REPEAT_MS
   send(turn, to, {
     kind: 'beat',
     era: eraTag(certified.plan.era),
@@ -202,9 +205,11 @@ function sendBeat(turn: Turn, to: NodeId, facts: Facts): void {
     planTerm: certified.term,
     planIndex: certified.index,
     seen: isSameLeader ? beats.view.version : 0,
-    facts: current === beats.sentFacts ? null : facts,
+    facts: isKnown ? null : facts,
   })
+  if (isKnown) return
   beats.sentFacts = current
+  beats.sentFactsAt = turn.now
 }
 
 const replaceBytes = (_key: string, value: unknown): unknown =>

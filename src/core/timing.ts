@@ -57,6 +57,11 @@ export const REPLICATION_RETRY_MS = 400
 
 /** Every node that is not a voter to the leader. */
 export const BEAT_MS = 2_000
+/**
+ * Facts travel when they change, and again this often: a stream that was reset swallows what was on it while
+ * the connection stays, and nobody would ever know. A server's facts are about 250 bytes.
+ */
+export const FACTS_REPEAT_MS = 10_000
 /** One lost beat is weather; at this age the node shows as silent. */
 export const SILENT_MS = 3_000
 /** A joiner asks the next server when this long passed without an answer. */
