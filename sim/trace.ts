@@ -22,10 +22,7 @@ const ROUTINE: ReadonlySet<Message['kind']> = new Set([
   'beat.answer',
 ])
 
-export function createTrace(
-  write: (line: string) => void,
-  everything: boolean,
-): Trace {
+export function createTrace(write: (line: string) => void, everything: boolean): Trace {
   let world: World | null = null
   const stamp = (at: number): string => `${(at / 1000).toFixed(3).padStart(9)}  `
   const nameOf = (id: string): string =>

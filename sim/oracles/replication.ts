@@ -148,6 +148,15 @@ export function createReplicationOracle(violate: Violate): ReplicationOracle {
         }
         return
       }
+      case 'plan.share': {
+        // The only voter of a cluster may say two plans after the one write that holds both.
+        const { certified } = message
+        const isOnDisk = (durable?.certified?.index ?? -1) >= certified.index
+        if (certified.plan.voters.join() === id && isOnDisk) {
+          noteSigned(id, certified, contentOf(certified.plan))
+        }
+        return
+      }
       default:
         return
     }
