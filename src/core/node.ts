@@ -76,6 +76,7 @@ import {
 } from './replication.ts'
 import { type Durable, freshDurable, type NodeState } from './state.ts'
 import type { Stage } from './status.ts'
+import { MESH_PATIENCE_MS } from './timing.ts'
 import { type Deadline, log, NEVER, persist, send, type Turn } from './turn.ts'
 
 /** A node as the daemon starts it, with what its disk remembers. */
@@ -108,6 +109,7 @@ export function start(crypto: Crypto, now: Millis, given: Start): { state: NodeS
     acts: startActs(now),
     mesh: { up: false, peers: [], problems: [] },
     distribution: given.distribution,
+    meshUpAt: null,
     meshed: false,
     startedAt: now,
     lastOrders: { meshKey: '', mesh: '', distributionKey: '', distribution: '', record: '' },
@@ -177,6 +179,7 @@ function handleEvent(turn: Turn, event: Event): void {
       return
     case 'mesh':
       state.mesh = event.facts
+      state.meshUpAt = event.facts.up ? (state.meshUpAt ?? now) : null
       return
     case 'distribution':
       state.distribution = event.facts
@@ -383,7 +386,8 @@ function showChanges(turn: Turn): void {
 
 function isMeshedNow(turn: Turn): boolean {
   const { state, now } = turn
-  return isMember(state) && state.mesh.up && unreachablePeers(state, now).length === 0
+  if (!isMember(state) || state.meshUpAt === null) return false
+  return now >= state.meshUpAt + MESH_PATIENCE_MS || unreachablePeers(state, now).length === 0
 }
 
 /** Where the node is in its life: see the head of this file. */

@@ -103,6 +103,8 @@ export interface NodeState {
   acts: ActState
   mesh: MeshFacts
   distribution: DistributionFacts
+  /** Since when the mesh interface is up; null while it is not. */
+  meshUpAt: Millis | null
   /** Meshed at least once in this run: afterwards an unreachable peer is a problem, not a stage. */
   meshed: boolean
   startedAt: Millis

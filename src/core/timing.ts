@@ -55,6 +55,13 @@ export const LEADER_QUORUM_MS = 4_000
 /** Votes and signatures are asked for again this often. */
 export const REPLICATION_RETRY_MS = 400
 
+/**
+ * A node waits this long for mesh paths to everyone alive before it goes on without the last of them: a path
+ * over a relay takes some seconds, and a machine whose WireGuard is broken must not keep all others from
+ * becoming ready.
+ */
+export const MESH_PATIENCE_MS = 20_000
+
 /** Every node that is not a voter to the leader. */
 export const BEAT_MS = 2_000
 /**
