@@ -253,7 +253,7 @@ export function createMachine(
   const rearm = (): void => {
     if (state === null || busy || paused) return
     const now = clock()
-    const due = nextDeadline(keys.crypto, state, now).at
+    const due = nextDeadline(state, now).at
     const at = world.now + Math.max(0, Math.min(due - now, 60_000))
     if (at >= timerAt) return
     timerAt = at
@@ -262,7 +262,7 @@ export function createMachine(
       if (run !== thisRun || timerAt !== at) return
       timerAt = Number.POSITIVE_INFINITY
       if (state === null || paused || busy) return
-      const { at: dueNow, why } = nextDeadline(keys.crypto, state, clock())
+      const { at: dueNow, why } = nextDeadline(state, clock())
       if (dueNow > clock()) rearm()
       else {
         world.woke(index, why)

@@ -10,10 +10,10 @@ import type { World } from '../world.ts'
 /** What keeps this machine from being ready, as seen from outside; null where it is. */
 export function lacks(world: World, machine: Machine): string | null {
   const { state, disk } = machine
-  const { id, crypto } = machine.keys
+  const { id } = machine.keys
   const certified = disk.durable?.certified ?? null
   if (state === null || machine.paused) return 'it is off'
-  const status = statusOf(crypto, state, machine.clock())
+  const status = statusOf(state, machine.clock())
   const stage = `${status.self.stage}; waits for ${status.waitingFor.join('; ') || 'nothing'}; problems: ${status.problems.map((p) => p.code).join(', ') || 'none'}`
   const member = certified?.plan.members.find((other) => other.id === id)
   if (certified === null || member === undefined) return `it is in no plan (${stage})`

@@ -18,7 +18,6 @@ import {
 } from './protocol.ts'
 import { certifiedOf, followLeader, isLeader, planOf, voterAnswered } from './replication.ts'
 import type { NodeState } from './state.ts'
-import type { Stage } from './status.ts'
 import { BEAT_MS, FACTS_REPEAT_MS, HEARTBEAT_MS, SILENT_MS } from './timing.ts'
 import { after, type Deadline, send, type Turn } from './turn.ts'
 
@@ -77,7 +76,7 @@ const hearsFrom = (state: NodeState, id: NodeId, now: Millis): boolean => {
 }
 
 /** A new leadership starts with an empty picture: what its predecessor knew is not its knowledge. */
-export function tickBeats(turn: Turn, stage: Stage, facts: Facts): void {
+export function tickBeats(turn: Turn, facts: Facts): void {
   const { state, now } = turn
   if (certifiedOf(state) === null || state.blocked !== null) return
   const { leadership } = state.replication
@@ -96,7 +95,7 @@ export function tickBeats(turn: Turn, stage: Stage, facts: Facts): void {
   }
   if (now < state.beats.beatAt) return
   state.beats.beatAt = after(turn, BEAT_MS)
-  beat(turn, stage, facts)
+  beat(turn, facts)
 }
 
 function refreshView(turn: Turn, own: Facts): void {
@@ -174,7 +173,7 @@ function viewSince(state: NodeState, seen: number): View | null {
 }
 
 /** To the leader; without one, to the servers in turn, whose answers name it. */
-function beat(turn: Turn, stage: Stage, facts: Facts): void {
+function beat(turn: Turn, facts: Facts): void {
   const { state } = turn
   const certified = certifiedOf(state)
   const { leader, role } = state.replication
@@ -183,7 +182,7 @@ function beat(turn: Turn, stage: Stage, facts: Facts): void {
     if (role === 'idle') sendBeat(turn, leader, facts)
     return
   }
-  if (role !== 'idle' || stage === 'joining') return
+  if (role !== 'idle' || facts.stage === 'joining') return
   const servers = certified.plan.voters.filter((id) => state.links.has(id))
   state.beats.askNext += 1
   const asked = servers[state.beats.askNext % Math.max(1, servers.length)]

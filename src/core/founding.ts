@@ -8,7 +8,6 @@
  * and the highest accepted one where its promises name any; acceptors check all of that for themselves.
  */
 import { encode, sameBytes, sortedBy, statement } from './codec.ts'
-import type { Crypto } from './crypto.ts'
 import {
   acceptanceStatement,
   type Founder,
@@ -16,10 +15,9 @@ import {
   type Genesis,
   genesisIdOf,
   genesisWithoutSecrets,
-  rankOf,
 } from './genesis.ts'
-import { freshRecords, maySign } from './gossip.ts'
-import { type Digest, type Millis, type NodeId, type Term, term } from './ids.ts'
+import { isFresh, type Known, maySign } from './gossip.ts'
+import { compareText, type Digest, type Millis, type NodeId, type Term, term } from './ids.ts'
 import type { FoundingPromise, Layer, MessageOf, Proposal } from './protocol.ts'
 import type { NodeRecord } from './record.ts'
 import type { NodeState } from './state.ts'
@@ -77,23 +75,28 @@ export function obstacle(state: NodeState, now: Millis): Refusal | null {
   if (state.genesisId !== null) return 'formed'
   if (state.settings.pin !== null) return 'pinned'
   if (state.distribution.dataPresent) return 'datastore'
-  for (const record of freshRecords(state, now)) {
-    if (record.genesis !== null) return 'formed'
-    if (record.datastore) return 'datastore'
+  for (const known of state.gossip.records.values()) {
+    const { genesis, datastore } = known.signed.record
+    if ((genesis === null && !datastore) || !isFresh(state, known, now)) continue
+    return genesis === null ? 'datastore' : 'formed'
   }
   return null
 }
 
 /** Fresh machines that expect the same number and could promise, this one included, by rank. */
-export function eligibleFounders(crypto: Crypto, state: NodeState, now: Millis): NodeRecord[] {
-  const { expect, founders, networkId } = state.settings
-  const eligible = freshRecords(state, now).filter(
-    (record) =>
+export function eligibleFounders(state: NodeState, now: Millis): NodeRecord[] {
+  const { expect, founders } = state.settings
+  const eligible: Known[] = []
+  for (const known of state.gossip.records.values()) {
+    const { record } = known.signed
+    const isEligible =
       (record.id === state.id ? maySign(state) : record.founding) &&
       record.expect === expect &&
-      (founders === null || founders.includes(record.id)),
-  )
-  return sortedBy(eligible, (record) => rankOf(crypto, networkId, record.id))
+      (founders === null || founders.includes(record.id)) &&
+      isFresh(state, known, now)
+    if (isEligible) eligible.push(known)
+  }
+  return eligible.sort((a, b) => compareText(a.rank, b.rank)).map((known) => known.signed.record)
 }
 
 // --- standing ------------------------------------------------------------------------------------------
@@ -115,15 +118,14 @@ export function tickFounding(turn: Turn): void {
     pursue(turn, founding.candidacy)
     return
   }
-  const dueAt = standingDue(turn)
+  const dueAt = standingDue(state, now)
   if (dueAt !== null && now >= dueAt) stand(turn)
 }
 
 /** When this node should stand as things are; null while too few machines are in sight. */
-function standingDue(turn: Turn): Millis | null {
-  const { state, now, crypto } = turn
+function standingDue(state: NodeState, now: Millis): Millis | null {
   const { founding, settings } = state
-  const eligible = eligibleFounders(crypto, state, now)
+  const eligible = eligibleFounders(state, now)
   const rank = eligible.findIndex((record) => record.id === state.id)
   const quorum = foundingQuorum(settings.expect)
   if (rank < 0 || eligible.length < quorum) {
@@ -162,7 +164,7 @@ function stand(turn: Turn): void {
 function pursue(turn: Turn, candidacy: Candidacy): void {
   const { state, now } = turn
   const quorum = foundingQuorum(state.settings.expect)
-  const known = eligibleFounders(turn.crypto, state, now).map((record) => record.id)
+  const known = eligibleFounders(state, now).map((record) => record.id)
   if (candidacy.proposal === null && candidacy.promises.size >= quorum) {
     candidacy.quorumAt ??= now
     const missing = known.filter((id) => !candidacy.promises.has(id))
@@ -533,11 +535,10 @@ function collectAcceptance(turn: Turn, candidacy: Candidacy, node: NodeId, signa
 }
 
 /** A moment at which founding wants to act. */
-export function foundingDeadlines(turn: Turn): Deadline[] {
-  const { state, now } = turn
+export function foundingDeadlines(state: NodeState, now: Millis): Deadline[] {
   const { candidacy } = state.founding
   if (state.genesisId !== null || obstacle(state, now) !== null) return []
-  if (candidacy === null) return [{ at: standingDue(turn) ?? NEVER, why: 'standing as candidate' }]
+  if (candidacy === null) return [{ at: standingDue(state, now) ?? NEVER, why: 'standing as candidate' }]
   const deadlines = [{ at: candidacy.retryAt, why: 'asking founders again' }]
   if (candidacy.quorumAt !== null && candidacy.proposal === null) {
     deadlines.push({ at: (candidacy.quorumAt + FOUNDING_GRACE_MS) as Millis, why: 'the last founders' })

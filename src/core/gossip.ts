@@ -4,6 +4,7 @@
  * whom; reads records only. News of one's own is pushed at once to every connected peer.
  */
 import { hashOf, sortedBy } from './codec.ts'
+import { rankOf } from './genesis.ts'
 import { compareText, type Millis, millis, type NodeId, term } from './ids.ts'
 import { RULES } from './plan.ts'
 import type { MessageOf } from './protocol.ts'
@@ -27,6 +28,8 @@ export interface Known {
   readonly signed: SignedRecord
   /** When this node first saw its sequence number; never from the record itself. */
   readonly advancedAt: Millis
+  /** Its place among founders: hashed once, compared at every step before there is a genesis. */
+  readonly rank: string
 }
 
 export interface GossipState {
@@ -61,11 +64,12 @@ export const recordOf = (state: NodeState, id: NodeId): NodeRecord | undefined =
 
 /** Records that advanced within {@link RECORD_FRESH_MS} of this node's own clock, its own included, by ID. */
 export function freshRecords(state: NodeState, now: Millis): NodeRecord[] {
-  const fresh = [...state.gossip.records.values()].filter(
-    (known) => known.signed.record.id === state.id || now - known.advancedAt < RECORD_FRESH_MS,
-  )
+  const fresh = [...state.gossip.records.values()].filter((known) => isFresh(state, known, now))
   return sortedBy(fresh, (known) => known.signed.record.id).map((known) => known.signed.record)
 }
+
+export const isFresh = (state: NodeState, { signed, advancedAt }: Known, now: Millis): boolean =>
+  signed.record.id === state.id || now - advancedAt < RECORD_FRESH_MS
 
 /** Signs the own record anew with what is true now, and pushes it to everyone connected. */
 export function renewRecord(turn: Turn): void {
@@ -198,9 +202,10 @@ function meetOwnRecord(turn: Turn, record: NodeRecord): void {
 }
 
 function keep(turn: Turn, signed: SignedRecord): boolean {
-  const { gossip, durable } = turn.state
+  const { gossip, durable, settings } = turn.state
   const { id } = signed.record
-  if (!gossip.records.has(id)) {
+  const before = gossip.records.get(id)
+  if (before === undefined) {
     if (gossip.records.size >= RECORDS_MAX && !evictStranger(turn)) return false
     gossip.newcomerAt = turn.now
     // Whoever looks for a cluster must soon see that this one lives.
@@ -209,7 +214,8 @@ function keep(turn: Turn, signed: SignedRecord): boolean {
       log(turn, 'info', 'node.found', { id, name: signed.record.claim.name })
     }
   }
-  gossip.records.set(id, { signed, advancedAt: turn.now })
+  const rank = before?.rank ?? rankOf(turn.crypto, settings.networkId, id)
+  gossip.records.set(id, { signed, advancedAt: turn.now, rank })
   gossip.digest = null
   gossip.changes += 1
   return true

@@ -295,7 +295,7 @@ function finish(turn: Turn): Effect[] {
   enterCluster(turn)
   tickReplication(turn)
   tickActs(turn)
-  tickBeats(turn, stageOf(turn.crypto, turn.state, turn.now), factsNow(turn))
+  if (certifiedOf(turn.state) !== null) tickBeats(turn, factsNow(turn))
   tickDistribution(turn)
   tickAdmission(turn)
   giveOrders(turn)
@@ -391,11 +391,11 @@ function isMeshedNow(turn: Turn): boolean {
 }
 
 /** Where the node is in its life: see the head of this file. */
-export function stageOf(crypto: Crypto, state: NodeState, now: Millis): Stage {
+export function stageOf(state: NodeState, now: Millis): Stage {
   if (state.blocked !== null) return 'blocked'
   if (state.genesisId === null) {
     if (state.founding.candidacy !== null) return 'founding'
-    const here = eligibleFounders(crypto, state, now).length
+    const here = eligibleFounders(state, now).length
     return here >= foundingQuorum(state.settings.expect) ? 'founding' : 'discovering'
   }
   if (!isMember(state)) return 'joining'
@@ -404,11 +404,11 @@ export function stageOf(crypto: Crypto, state: NodeState, now: Millis): Stage {
 }
 
 function factsNow(turn: Turn): Facts {
-  const { state, crypto, now } = turn
+  const { state, now } = turn
   const { distribution } = state
   const { version, healthy } = distribution
   return {
-    stage: stageOf(crypto, state, now),
+    stage: stageOf(state, now),
     mesh: state.mesh.up,
     datastore: distribution.running
       ? { version, healthy, members: distribution.members.slice(0, 16).map((member) => ({ ...member })) }
@@ -428,11 +428,10 @@ function adoptMachine(turn: Turn): void {
 }
 
 /** When the node next wants to be woken though nothing happened, and why. */
-export function nextDeadline(crypto: Crypto, state: NodeState, now: Millis): Deadline {
-  const turn: Turn = { now, crypto, state, effects: [], dirty: false }
+export function nextDeadline(state: NodeState, now: Millis): Deadline {
   const all = [
     ...gossipDeadlines(state),
-    ...foundingDeadlines(turn),
+    ...foundingDeadlines(state, now),
     ...replicationDeadlines(state),
     ...beatDeadlines(state),
     ...actDeadlines(state),

@@ -3,7 +3,6 @@
  * reads the whole state, changes only the memory of since when each problem is there.
  */
 import { isAlive } from './beats.ts'
-import type { Crypto } from './crypto.ts'
 import { eligibleFounders } from './founding.ts'
 import { foundingQuorum } from './genesis.ts'
 import { freshRecords, recordOf } from './gossip.ts'
@@ -182,14 +181,10 @@ export function unreachablePeers(state: NodeState, now: Millis): Plan['voters'] 
 }
 
 /** What this node waits for, each with a stable key for its "since". */
-export function waitingFor(
-  crypto: Crypto,
-  state: NodeState,
-  now: Millis,
-): { readonly key: string; readonly text: string }[] {
+export function waitingFor(state: NodeState, now: Millis): { readonly key: string; readonly text: string }[] {
   const plan = planOf(state)
   if (state.blocked !== null) return [{ key: 'person', text: 'a person (see problems)' }]
-  if (state.genesisId === null) return [waitingToFound(crypto, state, now)]
+  if (state.genesisId === null) return [waitingToFound(state, now)]
   if (plan === null || memberOf(plan, state.id) === undefined) {
     const pending = state.admission.answer === 'pending'
     const text = pending ? 'a person to approve this node' : 'a server that admits this node'
@@ -207,12 +202,12 @@ export function waitingFor(
   return items
 }
 
-function waitingToFound(crypto: Crypto, state: NodeState, now: Millis): { key: string; text: string } {
+function waitingToFound(state: NodeState, now: Millis): { key: string; text: string } {
   const { expect, pin } = state.settings
   if (pin !== null) return { key: 'pin', text: `cluster ${pin.slice(0, 12)}, which the token is pinned to` }
   if (visibleGeneses(state, now).length > 0)
     return { key: 'genesis', text: 'the genesis of the cluster in sight' }
-  const here = eligibleFounders(crypto, state, now).length
+  const here = eligibleFounders(state, now).length
   const missing = expect - here
   if (missing > 0 && here < foundingQuorum(expect)) {
     return {
@@ -247,13 +242,13 @@ function waitingForDatastore(state: NodeState, plan: Plan): { key: string; text:
 
 /** Keeps the memory of since when; logs what came and what went. */
 export function tickProblems(turn: Turn): void {
-  const { state, now, crypto } = turn
+  const { state, now } = turn
   if (now < state.problemsAt) return
   state.problemsAt = after(turn, PROBLEMS_MS)
   const problems = problemsOf(state, now)
   const current = new Set([
     ...problems.map((problem) => problem.code),
-    ...waitingFor(crypto, state, now).map((item) => `waiting.${item.key}`),
+    ...waitingFor(state, now).map((item) => `waiting.${item.key}`),
   ])
   for (const problem of problems) {
     if (state.since.has(problem.code)) continue

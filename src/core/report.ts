@@ -1,7 +1,6 @@
 /** The status document and the history, as this node sees the cluster. Reads the state, changes nothing. */
 import { isAlive } from './beats.ts'
 import { sortedBy } from './codec.ts'
-import type { Crypto } from './crypto.ts'
 import { freshRecords, recordOf } from './gossip.ts'
 import type { Millis, NodeId } from './ids.ts'
 import { stageOf } from './node.ts'
@@ -16,7 +15,6 @@ const NO_OS = { slot: null, version: null, digest: null } as const
 
 /** @param hostProblems what only the host sees beyond mesh and distribution: store, network. */
 export function statusOf(
-  crypto: Crypto,
   state: NodeState,
   now: Millis,
   hostProblems: readonly HostProblem[] = [],
@@ -37,27 +35,25 @@ export function statusOf(
     self: {
       id: state.id,
       name: member?.name ?? state.claim.name,
-      stage: stageOf(crypto, state, now),
+      stage: stageOf(state, now),
       address: member?.address ?? null,
       role: member?.role ?? 'pending',
     },
     cluster: {
       id: state.genesisId,
       network: state.settings.network,
-      state: clusterState(crypto, state, now, problems),
+      state: clusterState(state, now, problems),
       expect: state.settings.expect,
       era: plan?.era ?? null,
       term: state.replication.leaderTerm,
       leader: state.replication.leader,
       planIndex: certified?.index ?? null,
     },
-    nodes: plan === null ? strangers(crypto, state, now) : members(crypto, state, plan, now),
+    nodes: plan === null ? strangers(state, now) : members(state, plan, now),
     distribution: datastore(state, plan),
     act: actOf(state, plan, now),
     rollout: null,
-    waitingFor: waitingFor(crypto, state, now).map(
-      (item) => `${item.text} (since ${since(`waiting.${item.key}`)})`,
-    ),
+    waitingFor: waitingFor(state, now).map((item) => `${item.text} (since ${since(`waiting.${item.key}`)})`),
     problems,
   }
 }
@@ -65,7 +61,6 @@ export function statusOf(
 const wallTime = (state: NodeState, at: number): string => new Date(at + state.wallOffsetMs).toISOString()
 
 function clusterState(
-  crypto: Crypto,
   state: NodeState,
   now: Millis,
   problems: readonly StatusProblem[],
@@ -74,7 +69,7 @@ function clusterState(
     return 'conflict'
   const plan = planOf(state)
   if (state.genesisId === null || plan === null) {
-    return stageOf(crypto, state, now) === 'founding' ? 'founding' : 'discovering'
+    return stageOf(state, now) === 'founding' ? 'founding' : 'discovering'
   }
   const servers = plan.members.filter((member) => member.role === 'server')
   const hurt =
@@ -84,7 +79,7 @@ function clusterState(
   return hurt ? 'degraded' : 'formed'
 }
 
-function members(crypto: Crypto, state: NodeState, plan: Plan, now: Millis): StatusNode[] {
+function members(state: NodeState, plan: Plan, now: Millis): StatusNode[] {
   const listed = plan.members.map(
     (member): StatusNode => ({
       id: member.id,
@@ -92,9 +87,7 @@ function members(crypto: Crypto, state: NodeState, plan: Plan, now: Millis): Sta
       address: member.address,
       role: member.role,
       stage:
-        member.id === state.id
-          ? stageOf(crypto, state, now)
-          : (state.beats.view.nodes.get(member.id)?.stage ?? null),
+        member.id === state.id ? stageOf(state, now) : (state.beats.view.nodes.get(member.id)?.stage ?? null),
       alive: isAlive(state, member.id, now),
       lastSeenMs: lastSeen(state, member.id, now),
       path: pathTo(state, member.id),
@@ -103,22 +96,22 @@ function members(crypto: Crypto, state: NodeState, plan: Plan, now: Millis): Sta
   )
   const pending = freshRecords(state, now)
     .filter((record) => memberOf(plan, record.id) === undefined && record.genesis === null)
-    .map((record) => stranger(crypto, state, record.id, now))
+    .map((record) => stranger(state, record.id, now))
   return sortedBy([...listed, ...pending], (node) => `${node.name} ${node.id}`)
 }
 
-function strangers(crypto: Crypto, state: NodeState, now: Millis): StatusNode[] {
-  const nodes = freshRecords(state, now).map((record) => stranger(crypto, state, record.id, now))
+function strangers(state: NodeState, now: Millis): StatusNode[] {
+  const nodes = freshRecords(state, now).map((record) => stranger(state, record.id, now))
   return sortedBy(nodes, (node) => `${node.name} ${node.id}`)
 }
 
-function stranger(crypto: Crypto, state: NodeState, id: NodeId, now: Millis): StatusNode {
+function stranger(state: NodeState, id: NodeId, now: Millis): StatusNode {
   return {
     id,
     name: recordOf(state, id)?.claim.name ?? id,
     address: null,
     role: 'pending',
-    stage: id === state.id ? stageOf(crypto, state, now) : null,
+    stage: id === state.id ? stageOf(state, now) : null,
     alive: id === state.id || state.links.has(id),
     lastSeenMs: lastSeen(state, id, now),
     path: id === state.id ? 'self' : 'none',

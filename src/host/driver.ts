@@ -90,7 +90,7 @@ export function startDriver(crypto: Crypto, machine: Machine, given: Start): Dri
   const nextEvent = (): Promise<void> =>
     new Promise((resolve) => {
       const now = clock()
-      const { at } = nextDeadline(crypto, state, now)
+      const { at } = nextDeadline(state, now)
       const done = (): void => {
         wake = null
         clearTimeout(timer)
@@ -193,7 +193,7 @@ export function startDriver(crypto: Crypto, machine: Machine, given: Start): Dri
     },
     status: () => {
       const host = storeProblem === null ? machine.problems() : [storeProblem, ...machine.problems()]
-      return statusOf(crypto, state, clock(), host)
+      return statusOf(state, clock(), host)
     },
     history: () => historyOf(state),
     genesis: () => state.durable.genesis,
