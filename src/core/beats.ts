@@ -220,11 +220,7 @@ const isOurs = (state: NodeState, tag: string): boolean =>
 export function handleLead(turn: Turn, from: NodeId, message: MessageOf<'lead'>, facts: Facts): void {
   const { state } = turn
   if (!isOurs(state, message.era)) return
-  if (!followLeader(turn, from, message.term)) {
-    // An outdated leader learns the term that overtook it.
-    answerBeat(turn, from, 0)
-    return
-  }
+  if (!followLeader(turn, from, message.term)) return
   pullIfBehind(turn, from, message.planIndex)
   takeView(state, message.term, message.view)
   sendBeat(turn, from, facts)

@@ -373,7 +373,11 @@ export function followLeader(turn: Turn, leader: NodeId, inTerm: Term): boolean 
   }
   const voter = replication.role !== 'idle'
   const known = voter ? state.durable.voting.term : replication.leaderTerm
-  if (inTerm < known || inTerm > known + TERM_JUMP_MAX) return false
+  if (inTerm < known) {
+    if (voter) tellTerm(turn, leader)
+    return false
+  }
+  if (inTerm > known + TERM_JUMP_MAX) return false
   if (inTerm === replication.leaderTerm && replication.leader !== null && replication.leader !== leader) {
     refuse(turn, leader, 'lead', 'a second leader in one term')
     return false
@@ -392,6 +396,25 @@ export function followLeader(turn: Turn, leader: NodeId, inTerm: Term): boolean 
   replication.heardLeader = now
   replication.leaderlessSince = null
   return true
+}
+
+/**
+ * Who was overtaken must learn it from everyone, not only from voters that it asks: a voter that stood once in
+ * vain is ahead of a leader that all others follow, and could else neither follow it nor replace it (Raft
+ * §5.1: a stale leader steps down when an answer names a higher term).
+ */
+function tellTerm(turn: Turn, to: NodeId): void {
+  const { durable, genesisId } = turn.state
+  if (genesisId === null) return
+  const { term: known } = durable.voting
+  send(turn, to, {
+    kind: 'poll.answer',
+    pre: false,
+    era: genesisId,
+    term: known,
+    granted: false,
+    signature: null,
+  })
 }
 
 // --- entries -------------------------------------------------------------------------------------------
