@@ -1,5 +1,6 @@
 /** How each kind of fault strikes, and that it is over when the schedule's calm begins. */
 import { assertNever } from '../src/core/ids.ts'
+import { type Random, randomFrom } from './random.ts'
 import type { Fault } from './schedule.ts'
 import type { World } from './world.ts'
 
@@ -80,7 +81,49 @@ export function strike(world: World, fault: Fault, calmAt: number): void {
       machine.datastore.hang(true)
       later(fault.ms, () => machine.datastore.hang(false))
       return
+    case 'hunt':
+      hunt(world, fault, randomFrom(world.seed, `hunt ${fault.at} ${fault.machine}`), calmAt)
+      return
     default:
       assertNever(fault)
+  }
+}
+
+/** Figure 8 of the Raft paper, and hazard 3, are made of leaders that die in a row. */
+function hunt(world: World, fault: Extract<Fault, { kind: 'hunt' }>, random: Random, calmAt: number): void {
+  const until = Math.min(fault.at + fault.ms, calmAt)
+  if (world.now >= until) return
+  world.at(Math.min(until, world.now + fault.everyMs), () => hunt(world, fault, random, calmAt))
+  const prey = world.machines.find(
+    ({ state, paused }) =>
+      state !== null &&
+      !paused &&
+      (state.replication.leadership !== null || state.founding.candidacy !== null),
+  )
+  if (prey === undefined) return
+  world.counters.add('leaders hunted')
+  const { offMs, how, at } = fault
+  const { index } = prey
+  switch (how) {
+    case 'crash': {
+      const point = random.pick(['in-write', 'after-write', 'between-effects', null] as const)
+      strike(world, { kind: 'crash', at, machine: index, point, power: random.perMille(500), offMs }, calmAt)
+      return
+    }
+    case 'cut': {
+      const others = world.machines.map((other) => other.index).filter((i) => i !== index)
+      const together = others.filter(() => random.perMille(300))
+      strike(
+        world,
+        { kind: 'cut', at, machine: index, with: together, oneWay: random.perMille(400), ms: offMs },
+        calmAt,
+      )
+      return
+    }
+    case 'pause':
+      strike(world, { kind: 'pause', at, machine: index, ms: offMs }, calmAt)
+      return
+    default:
+      assertNever(how)
   }
 }

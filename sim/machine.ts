@@ -24,6 +24,8 @@ export interface Machine extends Endpoint {
   /** The running core; null while the daemon is down. */
   readonly state: NodeState | null
   readonly paused: boolean
+  /** Since when it runs without a pause. */
+  readonly awakeSince: number
   readonly mesh: MeshPart
   readonly datastore: DatastorePart
   readonly settings: Settings
@@ -63,6 +65,7 @@ export function createMachine(
   /** Counts starts of the process: what an earlier one began is void. */
   let run = 0
   let paused = false
+  let awakeSince = 0
   let busy = false
   let inbox: Event[] = []
   let timerAt = Number.POSITIVE_INFINITY
@@ -78,6 +81,7 @@ export function createMachine(
     if (state !== null) return
     run += 1
     bootedAt = world.now
+    awakeSince = world.now
     busy = false
     paused = false
     inbox = []
@@ -294,6 +298,9 @@ export function createMachine(
     get paused() {
       return paused
     },
+    get awakeSince() {
+      return awakeSince
+    },
     get mesh() {
       return mesh
     },
@@ -317,6 +324,7 @@ export function createMachine(
     resume: () => {
       if (!paused) return
       paused = false
+      awakeSince = world.now
       drain()
       rearm()
     },

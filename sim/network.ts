@@ -47,8 +47,8 @@ export interface Network {
   cut(from: readonly number[], to: readonly number[], oneWay: boolean): () => void
   /** Whether packets pass both ways. */
   passes(a: number, b: number): boolean
-  /** Endpoints that this one is told to be connected with. */
-  peersOf(index: number): number[]
+  /** Endpoints that this one is told to be connected with, for at least so many milliseconds. */
+  peersOf(index: number, sinceMs?: number): number[]
 }
 
 /** How long a connection over a cut lives until keep-alives give it up, milliseconds. */
@@ -65,8 +65,9 @@ interface Lane {
   readonly from: Endpoint
   readonly to: Endpoint
   blocked: number
-  /** Who `to` believes to be connected with. */
+  /** Who `to` believes to be connected with, and since when. */
   told: NodeId | null
+  toldAt: number
   waiting: Waiting[]
   lastAt: number
   /** Counts connections as this lane sees them: what was sent in an earlier one never arrives. */
@@ -125,6 +126,7 @@ export function createNetwork(world: World, plan: NetworkPlan, encoded: boolean)
     if (lane.told === peer && random.perMille(500)) return
     if (lane.told !== null) lane.to.disconnected(lane.told)
     lane.told = peer
+    lane.toldAt = world.now
     lane.to.connected(peer)
   }
 
@@ -204,8 +206,8 @@ export function createNetwork(world: World, plan: NetworkPlan, encoded: boolean)
     plug: (endpoint) => {
       const row: Link[] = endpoints.map((other) => ({
         lanes: [
-          { from: other, to: endpoint, blocked: 0, told: null, waiting: [], lastAt: 0, epoch: 0 },
-          { from: endpoint, to: other, blocked: 0, told: null, waiting: [], lastAt: 0, epoch: 0 },
+          { from: other, to: endpoint, blocked: 0, told: null, toldAt: 0, waiting: [], lastAt: 0, epoch: 0 },
+          { from: endpoint, to: other, blocked: 0, told: null, toldAt: 0, waiting: [], lastAt: 0, epoch: 0 },
         ],
         up: false,
         generation: 0,
@@ -273,9 +275,12 @@ export function createNetwork(world: World, plan: NetworkPlan, encoded: boolean)
       const link = linkOf(a, b)
       return link !== undefined && !isBlocked(link)
     },
-    peersOf: (index) =>
+    peersOf: (index, sinceMs = 0) =>
       endpoints
-        .filter((other) => other.index !== index && laneOf(other.index, index)?.told != null)
+        .filter((other) => {
+          const lane = laneOf(other.index, index)
+          return lane?.told != null && lane.blocked === 0 && world.now - lane.toldAt >= sinceMs
+        })
         .map((other) => other.index),
   }
 }

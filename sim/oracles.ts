@@ -10,6 +10,7 @@ import { createPlanOracle, type PlanOracle } from './oracles/plans.ts'
 import { createRecordOracle } from './oracles/records.ts'
 import { createReplicationOracle } from './oracles/replication.ts'
 import type { Oracle, Violate } from './oracles/watch.ts'
+import type { World } from './world.ts'
 
 export interface Oracles extends Required<Omit<Oracle, 'persisted'>> {
   persisted(id: NodeId, durable: Durable): void
@@ -17,8 +18,13 @@ export interface Oracles extends Required<Omit<Oracle, 'persisted'>> {
   readonly founding: ReturnType<typeof createFoundingOracle>
 }
 
-export function createOracles(violate: Violate, liars: ReadonlySet<NodeId>, leastExpect: number): Oracles {
-  const founding = createFoundingOracle(violate, liars, leastExpect)
+export function createOracles(
+  violate: Violate,
+  liars: ReadonlySet<NodeId>,
+  leastExpect: number,
+  world: () => World,
+): Oracles {
+  const founding = createFoundingOracle(violate, liars, leastExpect, world)
   const replication = createReplicationOracle(violate)
   const plans = createPlanOracle(violate, replication, liars)
   const datastores = createDatastoreOracle(violate, plans)

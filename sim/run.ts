@@ -12,6 +12,8 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     json: { type: 'boolean', default: false },
     everything: { type: 'boolean', default: false },
+    /** Ends at the first failure: for mutants. */
+    first: { type: 'boolean', default: false },
   },
 })
 
@@ -48,6 +50,7 @@ async function runMany(count: number, from: number): Promise<number> {
   let virtualMs = 0
   let readyMs: number[] = []
   for (let seed = from; seed < from + count; seed++) {
+    if (values.first && failures.length > 0) break
     const schedule = drawSchedule(seed)
     let result: Result
     try {

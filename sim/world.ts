@@ -110,7 +110,7 @@ export async function runSchedule(schedule: Schedule, trace: Trace | null = null
     },
     datastores: [],
     counters,
-    oracles: createOracles(violate, liars, Math.min(...plans.map((plan) => plan.expect))),
+    oracles: createOracles(violate, liars, Math.min(...plans.map((plan) => plan.expect)), () => world),
     trace,
     at: (time, run) => queue.add(time, run),
     stepped: (machine, event, effects) => {

@@ -3,6 +3,7 @@ import type { NodeId } from '../../src/core/ids.ts'
 import type { Message } from '../../src/core/protocol.ts'
 import type { Durable } from '../../src/core/state.ts'
 import type { Machine } from '../machine.ts'
+import type { World } from '../world.ts'
 import { contentOf, short } from './contents.ts'
 import type { Oracle, Violate } from './watch.ts'
 
@@ -19,6 +20,9 @@ export interface FoundingOracle extends Oracle {
   excuse(): string | null
 }
 
+/** Gossip and its repair take no longer than this to say that there is a genesis. */
+const KNOWN_AFTER_MS = 20_000
+
 /** Q of DESIGN.md section 7, written down a second time. */
 const quorumOf = (expect: number): number => (expect === 1 ? 1 : Math.floor((expect + 1) / 2) + 1)
 
@@ -26,6 +30,7 @@ export function createFoundingOracle(
   violate: Violate,
   liars: ReadonlySet<NodeId>,
   leastExpect: number,
+  world: () => World,
 ): FoundingOracle {
   const said = new Map<NodeId, Said>()
   const geneses = new Map<string, NodeId>()
@@ -82,8 +87,10 @@ export function createFoundingOracle(
     }
   }
 
+  const heldSince = new Map<NodeId, number>()
   const noteGenesis = (id: NodeId, certified: NonNullable<Durable['genesis']>): void => {
     const genesis = contentOf(certified.genesis)
+    heldSince.set(id, world().now)
     if (!geneses.has(genesis)) {
       geneses.set(genesis, id)
       const others = [...geneses.keys()]
@@ -96,8 +103,32 @@ export function createFoundingOracle(
     const count = new Set(
       acceptances.map(({ node }) => node).filter((node) => really.has(node) || liars.has(node)),
     ).size
+    const stranger = certified.genesis.members.find(
+      ({ id: member }) => !promisers.has(member) && !liars.has(member),
+    )
+    const liar = certified.genesis.members.find(
+      ({ id: member }) => liars.has(member) && !promisers.has(member),
+    )
+    if (stranger !== undefined || liar !== undefined) {
+      violate(9, `${id} holds a genesis with ${stranger?.id ?? liar?.id}, who never promised`)
+    }
     if (count < quorumOf(certified.genesis.expect)) {
       violate(9, `${id} holds a genesis that only ${count} really accepted in term ${term}`)
+    }
+  }
+
+  /** Who has long been connected with a holder of a genesis must know, and not found beside it. */
+  const checkBeside = (machine: Machine): void => {
+    const { network, machines, now } = world()
+    const isAwake = (other: Machine | undefined): boolean =>
+      other !== undefined && !other.paused && now - other.awakeSince >= KNOWN_AFTER_MS
+    if (liars.size > 0 || !isAwake(machine)) return
+    const holder = network.peersOf(machine.index, KNOWN_AFTER_MS).find((index) => {
+      const since = heldSince.get(machines[index]?.keys.id ?? machine.keys.id)
+      return since !== undefined && isAwake(machines[index]) && now - since >= KNOWN_AFTER_MS
+    })
+    if (holder !== undefined) {
+      violate(1, `${machine.keys.id} promises beside ${machines[holder]?.name}, who has a genesis`)
     }
   }
 
@@ -108,6 +139,7 @@ export function createFoundingOracle(
       case 'promise': {
         const { promise } = message
         notePromise(id, promise.term, to)
+        checkBeside(machine)
         const isOnDisk =
           onDisk !== undefined &&
           (onDisk.term > promise.term || (onDisk.term === promise.term && onDisk.candidate === to))
