@@ -118,7 +118,9 @@ export function createDatastorePart(world: World, machine: Machine): DatastorePa
         stopMember()
         return
       case 'initialise':
-        if (data !== null && !isOurs) {
+        // Of an epoch that the plan has given up, which it says by this order: never that of a formed cluster.
+        if (data !== null && data.genesis === given.genesis && data.epoch < given.epoch) setAside()
+        else if (data !== null && !isOurs) {
           counters.add('datastore data in the way')
           stopMember()
           return
@@ -144,6 +146,12 @@ export function createDatastorePart(world: World, machine: Machine): DatastorePa
       default:
         given.action satisfies never
     }
+  }
+
+  const setAside = (): void => {
+    stopMember()
+    counters.add('datastore data moved aside')
+    data = null
   }
 
   const create = (given: EtcdOrder, into: Data): void => {
@@ -175,9 +183,7 @@ export function createDatastorePart(world: World, machine: Machine): DatastorePa
       data !== null &&
       ((!isOurs && data.genesis === given.genesis && data.epoch < given.epoch) || wasRemoved(data))
     ) {
-      stopMember()
-      counters.add('datastore data moved aside')
-      data = null
+      setAside()
     }
     if (data !== null && !isOurs && data.genesis !== given.genesis) return
     data ??= { genesis: given.genesis, epoch: given.epoch, store: null, member: null }

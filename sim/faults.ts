@@ -1,5 +1,6 @@
 /** How each kind of fault strikes, and that it is over when the schedule's calm begins. */
 import { assertNever } from '../src/core/ids.ts'
+import type { Machine } from './machine.ts'
 import { type Random, randomFrom } from './random.ts'
 import type { Fault } from './schedule.ts'
 import type { World } from './world.ts'
@@ -89,17 +90,20 @@ export function strike(world: World, fault: Fault, calmAt: number): void {
   }
 }
 
+function isPrey({ state, paused, keys }: Machine, holder: boolean): boolean {
+  if (state === null || paused) return false
+  return holder
+    ? state.durable.certified?.plan.act?.node === keys.id
+    : state.replication.leadership !== null || state.founding.candidacy !== null
+}
+
 /** Figure 8 of the Raft paper, and hazard 3, are made of leaders that die in a row. */
 function hunt(world: World, fault: Extract<Fault, { kind: 'hunt' }>, random: Random, calmAt: number): void {
   const until = Math.min(fault.at + fault.ms, calmAt)
   if (world.now >= until) return
   world.at(Math.min(until, world.now + fault.everyMs), () => hunt(world, fault, random, calmAt))
-  const prey = world.machines.find(
-    ({ state, paused }) =>
-      state !== null &&
-      !paused &&
-      (state.replication.leadership !== null || state.founding.candidacy !== null),
-  )
+  if (!random.perMille(fault.perMille)) return
+  const prey = world.machines.find((machine) => isPrey(machine, fault.holder ?? false))
   if (prey === undefined) return
   world.counters.add('leaders hunted')
   const { offMs, how, at } = fault
@@ -122,6 +126,9 @@ function hunt(world: World, fault: Extract<Fault, { kind: 'hunt' }>, random: Ran
     }
     case 'pause':
       strike(world, { kind: 'pause', at, machine: index, ms: offMs }, calmAt)
+      return
+    case 'hang':
+      strike(world, { kind: 'datastore-hang', at, machine: index, ms: offMs }, calmAt)
       return
     default:
       assertNever(how)

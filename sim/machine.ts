@@ -24,7 +24,7 @@ export interface Machine extends Endpoint {
   /** The running core; null while the daemon is down. */
   readonly state: NodeState | null
   readonly paused: boolean
-  /** Since when it runs without a pause. */
+  /** Since when it runs without a pause, and without a disk that holds it up. */
   readonly awakeSince: number
   readonly mesh: MeshPart
   readonly datastore: DatastorePart
@@ -191,6 +191,7 @@ export function createMachine(
       if (run !== thisRun) return
       if (disk.full) {
         counters.add('failed writes')
+        awakeSince = world.now
         save(durable, effects)
         return
       }

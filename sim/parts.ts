@@ -20,8 +20,7 @@ export interface MeshPart extends Part {
   address(): string | null
   /** Whether the interface is up and has this peer. */
   has(peer: string): boolean
-  /** What it last reported, for the oracles. */
-  allDirect(): boolean
+  knowsEndpoint(peer: string): boolean
 }
 
 const INTERFACE_MS = [20, 60, 60, 400] as const
@@ -35,10 +34,15 @@ export function createMeshPart(world: World, machine: Machine): MeshPart {
   let looking = false
   let told = ''
 
+  const knowsEndpoint = (peer: string): boolean =>
+    order?.peers.some(({ id, endpoints }) => id === peer && endpoints.length > 0) ?? false
+
   const pathTo = (id: string): 'direct' | 'none' => {
     const other = world.machines.find((candidate) => candidate.keys.id === id)
     if (other === undefined || !world.network.passes(machine.index, other.index)) return 'none'
-    return other.mesh.has(machine.keys.id) ? 'direct' : 'none'
+    // One side that knows where the other is found is enough: the other answers.
+    const isFound = knowsEndpoint(id) || other.mesh.knowsEndpoint(machine.keys.id)
+    return isFound && other.mesh.has(machine.keys.id) ? 'direct' : 'none'
   }
 
   const look = (): void => {
@@ -93,6 +97,6 @@ export function createMeshPart(world: World, machine: Machine): MeshPart {
     },
     address: () => (isUp ? (order?.address ?? null) : null),
     has: (peer) => isUp && (order?.peers.some(({ id }) => id === peer) ?? false),
-    allDirect: () => isUp && (order?.peers.every(({ id }) => pathTo(id) === 'direct') ?? false),
+    knowsEndpoint,
   }
 }

@@ -43,13 +43,17 @@ export type Fault = { readonly at: number; readonly machine: number } & (
   | { readonly kind: 'power-cut'; readonly offMs: readonly number[] }
   | { readonly kind: 'mesh-down'; readonly ms: number }
   | { readonly kind: 'datastore-hang'; readonly ms: number }
-  /** Whoever leads, or stands in a founding, is struck again and again. */
+  /** Whoever leads, or stands in a founding, or holds the act, is struck again and again. */
   | {
       readonly kind: 'hunt'
       readonly ms: number
       readonly everyMs: number
-      readonly how: 'crash' | 'cut' | 'pause'
+      readonly how: 'crash' | 'cut' | 'pause' | 'hang'
       readonly offMs: number
+      /** Of the chances to strike. */
+      readonly perMille: number
+      /** After holders of acts, not leaders. */
+      readonly holder?: boolean
     }
 )
 
@@ -98,16 +102,17 @@ export function drawSchedule(seed: number): Schedule {
   const count = random.pick([1, 2, 3, 3, 3, 3, 4, 5, 5, 6, 7, 8, 9])
   const size = drawSize(random, count)
   const { expect } = size
-  const calmAt = random.pick([5_000, 15_000, 30_000, 60_000, 120_000])
+  const focus = random.pick(['founding', 'leader', 'datastore', 'mixed', 'mixed'] as const)
+  const calmAt = random.pick(CALMS[focus])
   const kinds = FAULT_KINDS.filter(() => random.perMille(300))
   const intensity = random.pick([1, 3, 6, 12, 25])
   const spreadMs = random.pick([0, 0, 50, 3_000, 60_000])
-  const differing = random.perMille(40)
+  const differing = random.perMille(120)
   const machines = Array.from(
     { length: count },
     (_, i): MachinePlan => ({
       startAt: Math.min(random.below(spreadMs + 1) + (i < size.early ? 0 : random.below(calmAt)), calmAt),
-      expect: differing && random.perMille(300) ? expect + 1 : expect,
+      expect: differing && i >= size.early ? Math.max(2, count - size.early) : expect,
       hostName: random.perMille(300) ? 'node' : `host-${i}`,
       preference: random.perMille(800) ? 'neutral' : random.pick(['prefer', 'avoid']),
       cpus: random.pick([1, 2, 4, 4, 64]),
@@ -117,7 +122,7 @@ export function drawSchedule(seed: number): Schedule {
       diskMs: random.pick(DISKS),
     }),
   )
-  const faults: Fault[] = []
+  const faults: Fault[] = drawHunts(random, focus, calmAt)
   if (kinds.length > 0 && random.perMille(900)) {
     for (let i = 0; i < intensity; i++) faults.push(drawFault(random, random.pick(kinds), count, calmAt))
     // Most seeds stay within what rule 1 promises, or they would prove nothing.
@@ -142,6 +147,49 @@ export function drawSchedule(seed: number): Schedule {
     encoded: random.perMille(60),
     calmAt,
     boundMs: 900_000,
+  }
+}
+
+/** What the seed is about: the founding, the leaders, who holds an act; or whatever comes. */
+type Focus = 'founding' | 'leader' | 'datastore' | 'mixed'
+
+const CALMS: Readonly<Record<Focus, readonly number[]>> = {
+  founding: [10_000, 30_000],
+  leader: [30_000, 90_000],
+  datastore: [60_000, 400_000],
+  mixed: [5_000, 15_000, 30_000, 60_000, 120_000],
+}
+
+/** Faults are biased to where they hurt: to whom the others wait for, at what it is just about to do. */
+function drawHunts(random: Random, focus: Focus, calmAt: number): Fault[] {
+  if (focus === 'mixed' || random.perMille(150)) return []
+  const at = random.pick([0, 0, 2_000, 5_000])
+  const how = random.pick(['crash', 'crash', 'cut', 'pause'] as const)
+  const hunt = { kind: 'hunt', at, machine: 0, ms: calmAt - at, how } as const
+  switch (focus) {
+    case 'founding': {
+      const everyMs = random.pick([10, 30, 100, 700])
+      return [{ ...hunt, everyMs, offMs: random.pick([0, 2_000, 8_000, 25_000]), perMille: 150 }]
+    }
+    case 'leader': {
+      const everyMs = random.pick([300, 1_500, 4_000, 7_000])
+      return [{ ...hunt, everyMs, offMs: random.pick([0, 1_500, 4_500, 9_000]), perMille: 500 }]
+    }
+    case 'datastore': {
+      const offMs = random.pick([3_000, 30_000, 80_000, 200_000])
+      return [
+        {
+          ...hunt,
+          how: random.pick(['crash', 'hang', 'cut'] as const),
+          everyMs: 2_500,
+          offMs,
+          perMille: 250,
+          holder: true,
+        },
+      ]
+    }
+    default:
+      return focus satisfies never
   }
 }
 
@@ -246,7 +294,7 @@ function drawFault(random: Random, kind: (typeof FAULT_KINDS)[number], count: nu
       const everyMs = random.pick([20, 200, 1_500, 4_000, 9_000])
       const how = random.pick(['crash', 'cut', 'pause'] as const)
       const offMs = random.pick([0, 100, 3_000, 6_000, 20_000])
-      return { at, machine, kind, ms: some(60_000), everyMs, how, offMs }
+      return { at, machine, kind, ms: some(60_000), everyMs, how, offMs, perMille: 400 }
     }
     default:
       return kind satisfies never

@@ -115,6 +115,9 @@ export function createReplicationOracle(violate: Violate): ReplicationOracle {
         return
       }
       case 'poll.answer': {
+        if (!message.granted && message.term > (durable?.voting.term ?? -1)) {
+          violate(2, `${id} says that it is in term ${message.term}, which is not on its disk`)
+        }
         if (message.pre || !message.granted) return
         noteVote(id, message.era, message.term, to)
         const voter = voterOf(id)

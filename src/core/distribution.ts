@@ -32,12 +32,12 @@ export function tickDistribution(turn: Turn): void {
   watchHolder(turn, plan)
 }
 
-/** The first server that is there; who had the turn before comes last. */
+/** The servers that are there in turn, so that every one of them gets its chance before the first comes again. */
 function nameInitialiser(turn: Turn, plan: Plan): void {
   const last = plan.datastore.initialiser
   const ready = serversReady(turn, plan)
-  const next = ready.find((member) => member.id !== last) ?? ready[0]
-  if (next !== undefined) request(turn, { kind: 'initialise', node: next.id })
+  const next = ready.find((member) => last === null || compareText(member.id, last) > 0) ?? ready[0]
+  if (next !== undefined && next.id !== plan.act?.node) request(turn, { kind: 'initialise', node: next.id })
 }
 
 /** Those who never failed first, then the longest-waiting of the others. */
@@ -81,12 +81,9 @@ function watchHolder(turn: Turn, plan: Plan): void {
   log(turn, 'warn', 'act.given-up', { act: act.kind, node: act.node, attempt: act.attempt })
   state.acts.heldSince = null
   switch (act.kind) {
-    case 'initialise': {
-      const others = serversReady(turn, plan).filter((member) => member.id !== act.node)
-      const next = others[0]
-      if (next !== undefined) request(turn, { kind: 'initialise', node: next.id })
+    case 'initialise':
+      nameInitialiser(turn, plan)
       return
-    }
     case 'join':
       request(turn, { kind: 'abort', node: act.node, attempt: act.attempt })
       return
