@@ -19,7 +19,7 @@ export function strike(world: World, fault: Fault, calmAt: number): void {
         machine.crash(fault.power)
         comeBack()
       } else {
-        machine.trap(fault.point, fault.power, comeBack)
+        machine.trap(fault.point, fault.power, fault.skip, comeBack)
         // What never writes again must not die in the calm.
         later(20_000, () => machine.disarm())
       }
@@ -98,20 +98,41 @@ function isPrey({ state, paused, keys }: Machine, holder: boolean): boolean {
 }
 
 /** Figure 8 of the Raft paper, and hazard 3, are made of leaders that die in a row. */
-function hunt(world: World, fault: Extract<Fault, { kind: 'hunt' }>, random: Random, calmAt: number): void {
+function hunt(
+  world: World,
+  fault: Extract<Fault, { kind: 'hunt' }>,
+  random: Random,
+  calmAt: number,
+  known: Set<number> = new Set(),
+): void {
   const until = Math.min(fault.at + fault.ms, calmAt)
   if (world.now >= until) return
-  world.at(Math.min(until, world.now + fault.everyMs), () => hunt(world, fault, random, calmAt))
-  if (!random.perMille(fault.perMille)) return
-  const prey = world.machines.find((machine) => isPrey(machine, fault.holder ?? false))
+  world.at(Math.min(until, world.now + fault.everyMs), () => hunt(world, fault, random, calmAt, known))
+  const hunted = world.machines.filter((machine) => isPrey(machine, fault.holder ?? false))
+  const fresh = fault.once === true ? hunted.filter((machine) => !known.has(machine.index)) : hunted
+  known.clear()
+  for (const machine of hunted) known.add(machine.index)
+  const prey = fresh.find(() => random.perMille(fault.perMille))
   if (prey === undefined) return
   world.counters.add('leaders hunted')
   const { offMs, how, at } = fault
   const { index } = prey
   switch (how) {
     case 'crash': {
-      const point = random.pick(['in-write', 'after-write', 'between-effects', null] as const)
-      strike(world, { kind: 'crash', at, machine: index, point, power: random.perMille(500), offMs }, calmAt)
+      const point = random.pick(['in-write', 'after-write', 'after-write', 'between-effects', null] as const)
+      strike(
+        world,
+        {
+          kind: 'crash',
+          at,
+          machine: index,
+          point,
+          power: random.perMille(500),
+          skip: random.pick([0, 1, 1, 2]),
+          offMs,
+        },
+        calmAt,
+      )
       return
     }
     case 'cut': {

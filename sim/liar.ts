@@ -4,11 +4,12 @@
  * rule 1 stays binding.
  */
 import { type Digest, digest, MAX_TERM, type NodeId, term } from '../src/core/ids.ts'
+import type { CertifiedPlan } from '../src/core/plan.ts'
 import type { Message } from '../src/core/protocol.ts'
 import { type NodeRecord, signRecord } from '../src/core/record.ts'
 import type { Keys } from './crypto.ts'
 import { randomBytes } from './crypto.ts'
-import { inventGenesis, inventPlan } from './inventions.ts'
+import { inventPlan, inventProposal } from './inventions.ts'
 import type { Endpoint } from './network.ts'
 import { randomFrom } from './random.ts'
 import type { World } from './world.ts'
@@ -30,6 +31,7 @@ export function createLiar(world: World, index: number, plan: LiarPlan, keys: Ke
   const heard: { readonly from: NodeId; readonly message: Message }[] = []
   const peers = new Set<NodeId>()
   let era: Digest | null = null
+  let knownPlan: CertifiedPlan | null = null
   let lastTerm = 0
   const { counters } = world
 
@@ -107,11 +109,14 @@ export function createLiar(world: World, index: number, plan: LiarPlan, keys: Ke
       promised: someTerm(),
       expect: 3,
     }),
-    () => ({
-      kind: 'propose',
-      term: someTerm(),
-      proposal: inventGenesis(keys, random, [...peers], record(keys.id), someTerm()),
-    }),
+    () => {
+      const inTerm = random.perMille(700) ? term(lastTerm + random.below(3)) : someTerm()
+      return {
+        kind: 'propose',
+        term: inTerm,
+        proposal: inventProposal(keys, random, [...peers], record(keys.id), inTerm),
+      }
+    },
     () => ({
       kind: 'accepted',
       term: term(lastTerm),
@@ -120,7 +125,7 @@ export function createLiar(world: World, index: number, plan: LiarPlan, keys: Ke
     }),
     () => ({ kind: 'genesis.pull' }),
     () => {
-      const { genesis, layers } = inventGenesis(keys, random, [...peers], record(keys.id), someTerm())
+      const { genesis, layers } = inventProposal(keys, random, [...peers], record(keys.id), someTerm())
       const acceptances = [...peers]
         .sort()
         .map((node) => ({ node, signature: layers[0]?.signature ?? signature() }))
@@ -177,7 +182,7 @@ export function createLiar(world: World, index: number, plan: LiarPlan, keys: Ke
     () => ({ kind: 'plan.pull', era: someDigest(), index: random.below(50) }),
     () => ({
       kind: 'plan.share',
-      certified: inventPlan(keys, random, [...peers], someDigest(), record(keys.id)),
+      certified: inventPlan(keys, random, [...peers], someDigest(), record(keys.id), knownPlan),
     }),
     () => ({
       kind: 'lead',
@@ -261,6 +266,7 @@ export function createLiar(world: World, index: number, plan: LiarPlan, keys: Ke
   const learn = (message: Message): void => {
     if ('era' in message && typeof message.era === 'string' && message.era.length === 64)
       era = message.era as Digest
+    if (message.kind === 'plan.share') knownPlan = message.certified
     if (message.kind === 'digest' && message.genesis !== null) era = message.genesis
     if ('term' in message && message.term < MAX_TERM / 2) lastTerm = Math.max(lastTerm, message.term)
   }

@@ -34,8 +34,8 @@ export interface Machine extends Endpoint {
   boot(): void
   /** The daemon, or the whole machine, ends now. */
   crash(power: boolean): void
-  /** Dies at this point of its next write, and calls back. */
-  trap(point: CrashPoint, power: boolean, onCrash: () => void): void
+  /** Dies at this point of its next write but `skip`, and calls back. */
+  trap(point: CrashPoint, power: boolean, skip: number, onCrash: () => void): void
   disarm(): void
   pause(): void
   resume(): void
@@ -69,8 +69,12 @@ export function createMachine(
   let busy = false
   let inbox: Event[] = []
   let timerAt = Number.POSITIVE_INFINITY
-  let armed: { readonly point: CrashPoint; readonly power: boolean; readonly onCrash: () => void } | null =
-    null
+  let armed: {
+    readonly point: CrashPoint
+    readonly power: boolean
+    skip: number
+    readonly onCrash: () => void
+  } | null = null
 
   const clock = (): Millis => {
     const elapsed = world.now - bootedAt
@@ -136,7 +140,7 @@ export function createMachine(
   }
 
   const trapped = (point: CrashPoint): boolean => {
-    if (armed?.point !== point) return false
+    if (armed?.point !== point || armed.skip >= 0) return false
     const { power, onCrash } = armed
     counters.add(`crashes ${point}`)
     crash(power)
@@ -173,8 +177,9 @@ export function createMachine(
   }
 
   const save = (durable: Durable, effects: readonly Effect[]): void => {
+    if (armed !== null) armed.skip -= 1
     if (trapped('before-write')) return
-    if (armed?.point === 'in-write') {
+    if (armed?.point === 'in-write' && armed.skip < 0) {
       const { id } = keys
       if (disk.tear(durable)) oracles.persisted(id, durable)
       trapped('in-write')
@@ -207,7 +212,8 @@ export function createMachine(
     counters.add('writes')
     oracles.persisted(keys.id, durable)
     if (trapped('after-write')) return
-    const dieAfter = armed?.point === 'between-effects' ? random.below(effects.length) : -1
+    const isLast = armed?.point === 'between-effects' && armed.skip < 0
+    const dieAfter = isLast ? random.below(effects.length) : -1
     perform(effects, dieAfter)
   }
 
@@ -247,7 +253,8 @@ export function createMachine(
         world.dht.lookup(machine, effect.genesis)
         return
       case 'log':
-        counters.logged(effect.event, effect.fields)
+        counters.logged(effect.event)
+        oracles.logged(machine, effect.event, effect.fields)
         return
       default:
         assertNever(effect)
@@ -313,8 +320,8 @@ export function createMachine(
     clock,
     boot,
     crash,
-    trap: (point, power, onCrash) => {
-      armed = { point, power, onCrash }
+    trap: (point, power, skip, onCrash) => {
+      armed = { point, power, skip, onCrash }
     },
     disarm: () => {
       armed = null

@@ -25,9 +25,11 @@ let survivors = 0
 for (const mutant of mutants) {
   if (!mutant.name.includes(values.only)) continue
   const source = readFileSync(new URL(mutant.file, core), 'utf8')
-  if (source.split(mutant.from).length !== 2) {
+  const texts = [mutant.from, ...(mutant.also === undefined ? [] : [mutant.also.from])]
+  const lost = texts.find((text) => source.split(text).length !== 2)
+  if (lost !== undefined) {
     console.log(
-      `LOST      ${mutant.name}: its text is ${source.includes(mutant.from) ? 'not unique' : 'gone'} in ${mutant.file}`,
+      `LOST      ${mutant.name}: its text is ${source.includes(lost) ? 'not unique' : 'gone'} in ${mutant.file}`,
     )
     survivors += 1
     continue

@@ -47,6 +47,7 @@ export function createOracles(
       records.sent?.(machine, to, message)
     },
     ordered: (machine, order) => datastores.ordered?.(machine, order),
+    logged: (machine, event, fields) => plans.logged?.(machine, event, fields),
     datastoreJoined: (machine, datastore) => datastores.datastoreJoined?.(machine, datastore),
   }
 }

@@ -29,6 +29,8 @@ export type Fault = { readonly at: number; readonly machine: number } & (
       readonly kind: 'crash'
       /** Null: at once; else at the next write. */
       readonly point: CrashPoint | null
+      /** Writes that are let pass before. */
+      readonly skip: number
       /** Whether the whole machine went off, so that peers hear nothing, not even a reset. */
       readonly power: boolean
       readonly offMs: number
@@ -54,6 +56,8 @@ export type Fault = { readonly at: number; readonly machine: number } & (
       readonly perMille: number
       /** After holders of acts, not leaders. */
       readonly holder?: boolean
+      /** One throw of the dice for each candidacy, leadership or act; else one every time. */
+      readonly once?: boolean
     }
 )
 
@@ -99,10 +103,12 @@ const DELAYS: readonly (readonly number[])[] = [
 /** The schedule of a seed; the same for ever, as long as this function does not change. */
 export function drawSchedule(seed: number): Schedule {
   const random = randomFrom(seed, 'schedule')
-  const count = random.pick([1, 2, 3, 3, 3, 3, 4, 5, 5, 6, 7, 8, 9])
+  const focus = random.pick(['founding', 'leader', 'datastore', 'mixed', 'mixed'] as const)
+  const count = random.pick(
+    focus === 'founding' ? [3, 4, 4, 5, 6, 7] : [1, 2, 3, 3, 3, 3, 4, 5, 5, 6, 7, 8, 9],
+  )
   const size = drawSize(random, count)
   const { expect } = size
-  const focus = random.pick(['founding', 'leader', 'datastore', 'mixed', 'mixed'] as const)
   const calmAt = random.pick(CALMS[focus])
   const kinds = FAULT_KINDS.filter(() => random.perMille(300))
   const intensity = random.pick([1, 3, 6, 12, 25])
@@ -168,8 +174,11 @@ function drawHunts(random: Random, focus: Focus, calmAt: number): Fault[] {
   const hunt = { kind: 'hunt', at, machine: 0, ms: calmAt - at, how } as const
   switch (focus) {
     case 'founding': {
-      const everyMs = random.pick([10, 30, 100, 700])
-      return [{ ...hunt, everyMs, offMs: random.pick([0, 2_000, 8_000, 25_000]), perMille: 150 }]
+      const everyMs = random.pick([2, 10, 40])
+      const offMs = random.pick([1_000, 8_000, 8_000, 25_000])
+      return [
+        { ...hunt, how: random.perMille(750) ? 'crash' : how, everyMs, offMs, perMille: 450, once: true },
+      ]
     }
     case 'leader': {
       const everyMs = random.pick([300, 1_500, 4_000, 7_000])
@@ -271,6 +280,7 @@ function drawFault(random: Random, kind: (typeof FAULT_KINDS)[number], count: nu
         kind,
         point: random.pick(points),
         power: random.perMille(400),
+        skip: random.pick([0, 0, 1, 2, 5]),
         offMs: some(60_000),
       }
     }

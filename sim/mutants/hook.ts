@@ -11,6 +11,8 @@ registerHooks({
     if (!url.endsWith(`/src/core/${mutant.file}`)) return loaded
     const { source } = loaded
     const text = typeof source === 'string' ? source : new TextDecoder().decode(source as Uint8Array)
-    return { ...loaded, source: text.replace(mutant.from, () => mutant.to) }
+    const changed = text.replace(mutant.from, () => mutant.to)
+    const { also } = mutant
+    return { ...loaded, source: also === undefined ? changed : changed.replace(also.from, () => also.to) }
   },
 })

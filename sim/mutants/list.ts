@@ -7,6 +7,8 @@ export interface Mutant {
   /** Exactly one place. */
   readonly from: string
   readonly to: string
+  /** The second lock, where one bug alone is caught by another check of the core. */
+  readonly also?: { readonly from: string; readonly to: string }
 }
 
 export const mutants: readonly Mutant[] = [
@@ -119,6 +121,7 @@ export const mutants: readonly Mutant[] = [
     file: 'replication.ts',
     from: 'if (isBehind || (vote !== null && vote !== from)) {',
     to: 'if (vote !== null && vote !== from) {',
+    also: { from: 'message.term > voting.term && !isBehind', to: 'message.term > voting.term' },
   },
   {
     name: 'replication: two votes in a term',

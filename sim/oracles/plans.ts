@@ -139,6 +139,11 @@ export function createPlanOracle(
   return {
     done: () => new Set([...done.values()].flatMap((ids) => [...ids])),
     highestIndex: () => highest,
+    logged: (machine, event, fields) => {
+      // A node that finds two truths has found a broken rule, whichever it is.
+      if (event === 'plan.conflict')
+        violate(3, `${machine.keys.id} is in conflict: ${String(fields.message)}`)
+    },
     persisted: (id, durable, before) => {
       const { certified } = durable
       const held = before?.certified ?? null

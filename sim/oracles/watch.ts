@@ -1,5 +1,5 @@
 /** What an oracle sees: everything that reaches a disk or leaves a machine, in order, and nothing else. */
-import type { Effect } from '../../src/core/events.ts'
+import type { Effect, LogFields } from '../../src/core/events.ts'
 import type { NodeId } from '../../src/core/ids.ts'
 import type { Message } from '../../src/core/protocol.ts'
 import type { Durable } from '../../src/core/state.ts'
@@ -15,6 +15,8 @@ export interface Oracle {
   /** The message leaves; what `machine.disk` has now is what it may speak of. */
   sent?(machine: Machine, to: NodeId, message: Message): void
   ordered?(machine: Machine, order: Order): void
+  /** A core says something of note; only what it should never have to say is of interest. */
+  logged?(machine: Machine, event: string, fields: LogFields): void
   datastoreJoined?(machine: Machine, datastore: Datastore): void
 }
 

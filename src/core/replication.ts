@@ -156,6 +156,11 @@ export function tickReplication(turn: Turn): void {
   const { state, now } = turn
   const { replication } = state
   const { leadership } = replication
+  if (state.blocked !== null) {
+    if (leadership !== null) stepDown(turn, 'blocked')
+    replication.role = 'idle'
+    return
+  }
   if (leadership !== null) {
     checkQuorum(turn)
     if (replication.leadership === null) return
@@ -782,6 +787,7 @@ export function handleLeaderRecords(turn: Turn, records: readonly LeaderRecord[]
 }
 
 export function replicationDeadlines(state: NodeState): Deadline[] {
+  if (state.blocked !== null) return []
   const { replication } = state
   const { leadership } = replication
   if (leadership !== null) {
