@@ -24,13 +24,12 @@ const hook = new URL('./mutants/hook.ts', import.meta.url).href
 let survivors = 0
 for (const mutant of mutants) {
   if (!mutant.name.includes(values.only)) continue
-  const source = readFileSync(new URL(mutant.file, core), 'utf8')
-  const texts = [mutant.from, ...(mutant.also === undefined ? [] : [mutant.also.from])]
-  const lost = texts.find((text) => source.split(text).length !== 2)
+  const patches = [mutant, ...(mutant.also === undefined ? [] : [{ file: mutant.file, ...mutant.also }])]
+  const lost = patches.find(
+    ({ file, from }) => readFileSync(new URL(file, core), 'utf8').split(from).length !== 2,
+  )
   if (lost !== undefined) {
-    console.log(
-      `LOST      ${mutant.name}: its text is ${source.includes(lost) ? 'not unique' : 'gone'} in ${mutant.file}`,
-    )
+    console.log(`LOST      ${mutant.name}: its text is not there exactly once in ${lost.file}`)
     survivors += 1
     continue
   }

@@ -1,18 +1,20 @@
-/** Changes one file of the core while it is loaded, as MUSTER_MUTANT says. */
+/** Changes the core while it is loaded, as MUSTER_MUTANT says. */
 import { registerHooks } from 'node:module'
 import { mutants } from './list.ts'
 
 const mutant = mutants.find(({ name }) => name === process.env.MUSTER_MUTANT)
 if (mutant === undefined) throw new Error('MUSTER_MUTANT names no mutant')
 
+const patches = [mutant, ...(mutant.also === undefined ? [] : [{ file: mutant.file, ...mutant.also }])]
+
 registerHooks({
   load(url, context, nextLoad) {
     const loaded = nextLoad(url, context)
-    if (!url.endsWith(`/src/core/${mutant.file}`)) return loaded
+    const here = patches.filter(({ file }) => url.endsWith(`/src/core/${file}`))
+    if (here.length === 0) return loaded
     const { source } = loaded
-    const text = typeof source === 'string' ? source : new TextDecoder().decode(source as Uint8Array)
-    const changed = text.replace(mutant.from, () => mutant.to)
-    const { also } = mutant
-    return { ...loaded, source: also === undefined ? changed : changed.replace(also.from, () => also.to) }
+    let text = typeof source === 'string' ? source : new TextDecoder().decode(source as Uint8Array)
+    for (const { from, to } of here) text = text.replace(from, () => to)
+    return { ...loaded, source: text }
   },
 })

@@ -8,7 +8,7 @@ export interface Mutant {
   readonly from: string
   readonly to: string
   /** The second lock, where one bug alone is caught by another check of the core. */
-  readonly also?: { readonly from: string; readonly to: string }
+  readonly also?: { readonly file?: string; readonly from: string; readonly to: string }
 }
 
 export const mutants: readonly Mutant[] = [
@@ -200,6 +200,7 @@ export const mutants: readonly Mutant[] = [
     file: 'replication.ts',
     from: '  if (message.term !== entry.term || message.index !== entry.index) return\n  const { node, signature }',
     to: '  const { node, signature }',
+    also: { from: '!crypto.verify(from, entryStatement(turn, entry), signature)', to: 'false' },
   },
   {
     name: 'certificate: a plan is believed without one',
@@ -237,6 +238,11 @@ export const mutants: readonly Mutant[] = [
     file: 'plan.ts',
     from: 'if (memberOf(plan, record.id) !== undefined || !verifyRecord(crypto, signed)) return null',
     to: 'if (!verifyRecord(crypto, signed)) return null',
+    also: {
+      file: 'admission.ts',
+      from: '  if (memberOf(plan, from) !== undefined) {\n    const certified',
+      to: '  if (memberOf(plan, from) !== undefined && state.links.size === 0) {\n    const certified',
+    },
   },
   {
     name: 'admission: nobody is ever admitted',
@@ -256,12 +262,6 @@ export const mutants: readonly Mutant[] = [
     file: 'acts.ts',
     from: 'if (acts.asking === null || !isMajority(plan.voters, acts.asking.signers)) return false',
     to: 'if (acts.asking === null || acts.asking.signers.size === 0) return false',
-  },
-  {
-    name: 'acts: a permit outlives its attempt',
-    file: 'acts.ts',
-    from: '  if (acts.permitted === act.attempt) {',
-    to: '  if (acts.permitted !== null) {',
   },
   {
     name: 'distribution: an outcome of an older epoch counts',
