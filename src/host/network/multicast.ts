@@ -1,92 +1,126 @@
 /**
- * Finding peers on the LAN by mDNS, asking often in the beginning and rarely later: every query makes every
- * peer answer to everyone, which at ten nodes is five kilobytes a time. And noticing when multicast cannot
- * work at all, since mDNS itself says nothing then.
+ * Finding peers on the LAN by mDNS. Every question makes every peer answer to everyone, three kilobytes at ten
+ * nodes, so one asks often in the beginning and rarely later, and not at all where somebody else just asked:
+ * all hear the answers.
  */
-
-import { readFile } from 'node:fs/promises'
-import { networkInterfaces } from 'node:os'
-import type { PeerDiscovery } from '@libp2p/interface'
+import type { PeerDiscovery, Startable } from '@libp2p/interface'
 import { type MulticastDNSComponents, mdns } from '@libp2p/mdns'
-import type { HostProblem } from '../../core/orders.ts'
 
-/** Longer than any daemon waits: the queries' rhythm is ours, see {@link startAsking}. */
+/** Longer than any daemon waits: the rhythm is ours. */
 const NEVER_MS = 2 ** 31 - 1
-const FIRST_PAUSE_MS = 1_000
-const LAST_PAUSE_MS = 300_000
+/** Machines that start together: the first question meets nobody, the second those that are just starting. */
+const FIRST_PAUSE_MS = 250
 /** Alone, a node keeps asking at this pace: nobody else's traffic is disturbed by it. */
 const LONELY_PAUSE_MS = 5_000
+/** Who has company learns of newcomers by their own questions. */
+const LAST_PAUSE_MS = 300_000
+const NAME_BYTES = 8
 
-export interface Restartable {
-  start(): Promise<void>
-  stop(): Promise<void>
+export interface Multicast {
+  /** Asks at once, and from then on at its own pace. Call it when the node listens: before, it has no answers. */
+  begin(): Promise<void>
+  /** Opens its socket anew and asks at once: the machine's addresses have changed. */
+  renew(): Promise<void>
+  /** Why the socket does not work; null where it does. */
+  error(): Error | null
+  end(): Promise<void>
 }
 
-/** The mDNS service, which asks once each time it is started. */
-export function multicastDiscovery(tag: string): (components: MulticastDNSComponents) => Restartable {
-  const make = mdns({ serviceTag: tag, interval: NEVER_MS })
-  // libp2p starts and stops whatever has these methods; its type for discovery does not name them.
-  return (components) => make(components) as PeerDiscovery & Restartable
+interface Listener {
+  /** A peer answered. */
+  onPeer(peer: string, addresses: readonly string[]): void
+  isLonely(): boolean
 }
 
-/** Asks again with growing pauses; while nobody is connected, at a steady pace. */
-export function startAsking(service: Restartable, isLonely: () => boolean): () => void {
-  let pause = FIRST_PAUSE_MS
-  let stopped = false
-  let timer: NodeJS.Timeout | undefined
-  const ask = async (): Promise<void> => {
-    // libp2p's mDNS has no call for "ask now"; starting does it, and reopening the socket also picks up
-    // interfaces that came since.
-    await service.stop()
-    if (stopped) return
-    await service.start()
-    pause = isLonely() ? Math.min(pause * 2, LONELY_PAUSE_MS) : Math.min(pause * 2, LAST_PAUSE_MS)
-    plan()
-  }
-  const plan = (): void => {
-    timer = setTimeout(() => void ask().catch(plan), pause * (0.75 + Math.random() / 2))
-  }
-  plan()
-  return () => {
-    stopped = true
-    clearTimeout(timer)
+/**
+ * What @libp2p/mdns makes, with the socket that it declares public: there is no call for "ask now".
+ * multicast-dns joins the groups of interfaces that come later by itself.
+ */
+interface Service extends PeerDiscovery, Startable {
+  readonly mdns?: {
+    query(question: { questions: { name: string; type: 'PTR' }[] }): void
+    on(event: 'query', listener: (packet: { questions: { name: string }[] }) => void): void
+    on(event: 'error', listener: (error: Error) => void): void
   }
 }
 
-/** 224.0.0.0/4 as the kernel's little-endian hexadecimal has it in /proc/net/route. */
-const MULTICAST_NETWORK = 0xe0
-
-/** Why mDNS cannot find anybody on this machine; null where it can. */
-export async function multicastProblem(routeFile: string = '/proc/net/route'): Promise<HostProblem | null> {
-  const outward = Object.values(networkInterfaces())
-    .flat()
-    .some((address) => address !== undefined && !address.internal && address.family === 'IPv4')
-  if (!outward) {
-    return {
-      code: 'network.no-interface',
-      severity: 'warning',
-      message: 'no network interface with an IPv4 address: mDNS can find nobody',
-      hint: 'connect the machine, or list other machines under muster.discovery.peers',
-    }
-  }
-  if (await hasMulticastRoute(routeFile)) return null
-  return {
-    code: 'network.no-multicast-route',
-    severity: 'warning',
-    message: 'no route for 224.0.0.0/4 and no default route: mDNS sends nothing and finds nobody',
-    hint: 'add a default route, or `ip route add 224.0.0.0/4 dev <interface>`, or list peers under muster.discovery.peers',
-  }
-}
-
-async function hasMulticastRoute(routeFile: string): Promise<boolean> {
-  const text = await readFile(routeFile, 'utf8').catch(() => '')
-  return text
-    .split('\n')
-    .slice(1)
-    .map((line) => line.split('\t'))
-    .some(([, destination = '', , flags = '0']) => {
-      const isUp = (Number.parseInt(flags, 16) & 1) === 1
-      const firstOctet = Number.parseInt(destination.slice(6, 8), 16)
-      return isUp && (destination === '00000000' || (firstOctet & 0xf0) === MULTICAST_NETWORK)
+/** A service for libp2p's list, for its components; libp2p does not start it, its owner does. */
+export function multicastDiscovery(
+  tag: string,
+  listener: Listener,
+): (components: MulticastDNSComponents) => Multicast {
+  const peerName = Buffer.from(crypto.getRandomValues(new Uint8Array(NAME_BYTES))).toString('hex')
+  const make = mdns({ serviceTag: tag, interval: NEVER_MS, peerName })
+  return (components) => {
+    const service: Service = make(components) as Service
+    service.addEventListener('peer', ({ detail }) => {
+      listener.onPeer(detail.id.toString(), detail.multiaddrs.map(String))
     })
+    return new Asking(service, tag, listener)
+  }
+}
+
+class Asking implements Multicast {
+  readonly #service: Service
+  readonly #tag: string
+  readonly #listener: Listener
+  #pause = FIRST_PAUSE_MS
+  #askedAt = 0
+  #timer: NodeJS.Timeout | undefined
+  #error: Error | null = null
+  #running = false
+
+  constructor(service: Service, tag: string, listener: Listener) {
+    this.#service = service
+    this.#tag = tag
+    this.#listener = listener
+  }
+
+  async begin(): Promise<void> {
+    this.#running = true
+    this.#pause = FIRST_PAUSE_MS
+    await this.#open()
+    this.#plan()
+  }
+
+  async renew(): Promise<void> {
+    if (!this.#running) return
+    await this.#service.stop()
+    if (this.#running) await this.#open()
+  }
+
+  error(): Error | null {
+    return this.#error
+  }
+
+  async end(): Promise<void> {
+    this.#running = false
+    clearTimeout(this.#timer)
+    await this.#service.stop()
+  }
+
+  async #open(): Promise<void> {
+    this.#error = null
+    await this.#service.start()
+    this.#askedAt = performance.now()
+    this.#service.mdns?.on('query', ({ questions }) => {
+      if (questions.some(({ name }) => name === this.#tag)) this.#askedAt = performance.now()
+    })
+    this.#service.mdns?.on('error', (error) => {
+      this.#error = error
+    })
+  }
+
+  #plan(): void {
+    const pause = this.#pause * (0.75 + Math.random() / 2)
+    this.#timer = setTimeout(() => {
+      // Somebody else's question within this pause was as good as one's own.
+      if (performance.now() - this.#askedAt >= this.#pause / 2) {
+        this.#service.mdns?.query({ questions: [{ name: this.#tag, type: 'PTR' }] })
+      }
+      const longest = this.#listener.isLonely() ? LONELY_PAUSE_MS : LAST_PAUSE_MS
+      this.#pause = Math.min(this.#pause * 2, longest)
+      this.#plan()
+    }, pause)
+  }
 }

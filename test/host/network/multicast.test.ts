@@ -1,0 +1,78 @@
+/** Real mDNS between hosts on one switch: loopback has no multicast. */
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { type Host, makeAgents } from './agents.ts'
+
+const agents = makeAgents()
+const SOON = { timeout: 8_000, interval: 50 }
+
+/** Three of one token, one of another, one whose machine has no route for multicast. */
+let ours: Host[] = []
+let foreign: Host | undefined
+let routeless: Host | undefined
+/** When each of ours listened. */
+let listeningAt: number[] = []
+
+beforeAll(async () => {
+  ours = [await agents.host(), await agents.host(), await agents.host()]
+  foreign = await agents.host({ token: 8 })
+  routeless = await agents.host({ hasRoute: false })
+  listeningAt = await Promise.all(ours.map(({ agent }) => agent.start()))
+  await Promise.all([foreign.agent.start(), routeless.agent.start()])
+}, 30_000)
+afterAll(() => agents.end())
+
+const others = (host: Host) =>
+  ours
+    .filter((other) => other !== host)
+    .map(({ agent }) => agent.id())
+    .sort()
+
+describe('mDNS', { timeout: 20_000 }, () => {
+  it('three hosts that start together are connected within a second of the last', async () => {
+    for (const host of ours) {
+      await vi.waitFor(() => expect(host.agent.connected()).toEqual(others(host)), SOON)
+    }
+    const last = Math.max(...listeningAt)
+    const firsts = ours.map(({ agent }) => agent.history.find(({ kind }) => kind === 'connected')?.at ?? 0)
+    for (const at of firsts) expect(at - last).toBeLessThan(1_000)
+  })
+
+  it('each pair keeps one connection', async () => {
+    for (const host of ours) {
+      const sockets = (): number =>
+        host.exec(`ss -Htn state established '( sport = :7946 or dport = :7946 )'`).trim().split('\n').length
+      await vi.waitFor(() => expect(sockets()).toBe(2), SOON)
+    }
+    expect(ours.flatMap(({ agent }) => agent.history.filter(({ kind }) => kind === 'disconnected'))).toEqual(
+      [],
+    )
+  })
+
+  it('a host with another token neither sees nor is seen', () => {
+    expect(foreign?.agent.connected()).toEqual([])
+    expect(ours.map(({ agent }) => agent.counts('network.stranger'))).toEqual([0, 0, 0])
+  })
+
+  it('a host without a route for multicast says so, with cause and cure; others do not', async () => {
+    await vi.waitFor(async () => {
+      const problems = (await routeless?.agent.problems()) ?? []
+      expect(problems.map(({ code }) => code)).toEqual(['network.no-multicast-route'])
+      expect(problems[0]?.hint).toContain('ip route add 224.0.0.0/4 dev')
+    }, SOON)
+    for (const { agent } of ours) expect(await agent.problems()).toEqual([])
+  })
+
+  it('a newcomer is found though everybody has become quiet', async () => {
+    const late = await agents.host()
+    const at = await late.agent.start()
+    const all = ours.map(({ agent }) => agent.id()).sort()
+    await vi.waitFor(() => expect(late.agent.connected()).toEqual(all), SOON)
+    const lastAt = Math.max(...late.agent.history.map((entry) => entry.at))
+    expect(lastAt - at).toBeLessThan(1_500)
+  })
+
+  it('a host that stops ends, with nothing left to keep it alive', async () => {
+    const [host] = ours
+    await host?.agent.stop()
+  })
+})

@@ -1,0 +1,141 @@
+/** What the network does only after a while. Each test waits for itself, so all wait at once. */
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import type { NodeId } from '../../../src/core/ids.ts'
+import { MESSAGE_BYTES_MAX } from '../../../src/core/protocol.ts'
+import { SHUN_MS } from '../../../src/host/network/shunned.ts'
+import { makeAgents } from './agents.ts'
+import { bytes, freePort, makePeers } from './peers.ts'
+
+const SOON = { timeout: 4_000, interval: 20 }
+const LATER = { timeout: 25_000, interval: 100 }
+
+describe.concurrent('with patience', { timeout: 30_000 }, () => {
+  it('a message to nobody is bounded, forgotten, and never an error', async ({ onTestFinished }) => {
+    const peers = makePeers()
+    onTestFinished(() => peers.end())
+    const a = await peers.start()
+    const nobody = (await peers.start()).id
+    for (let i = 0; i < 1_000; i++) a.network.send(nobody, new Uint8Array(1_000).fill(1))
+    expect(a.count('network.queue.dropped')).toBe(744)
+    a.network.send(nobody, new Uint8Array(MESSAGE_BYTES_MAX + 1))
+    a.network.send('no id at all' as NodeId, bytes('x'))
+    a.network.dial('no id at all' as NodeId, ['/ip4/127.0.0.1/tcp/1', 'no address', ''])
+    expect(a.count('network.message.unsendable')).toBe(1)
+    await vi.waitFor(() => expect(a.count('network.queue.expired')).toBe(257), LATER)
+  })
+
+  it('a peer that takes nothing costs a bounded queue, and its connection is replaced', async ({
+    onTestFinished,
+  }) => {
+    const peers = makePeers()
+    onTestFinished(() => peers.end())
+    const a = await peers.start()
+    const deaf = await peers.stranger({ onStream: (stream) => stream.pause() })
+    await deaf.connect(a)
+    const id = deaf.node.peerId.toString() as NodeId
+    await vi.waitFor(() => expect(a.network.connected()).toEqual([id]), SOON)
+    for (let i = 0; i < 100; i++) a.network.send(id, new Uint8Array(100_000).fill(1))
+    expect(a.count('network.queue.dropped')).toBeGreaterThan(50)
+    await vi.waitFor(() => expect(a.network.connected()).toEqual([]), LATER)
+  })
+
+  it('an evicted peer is gone, and comes back when it may', async ({ onTestFinished }) => {
+    const peers = makePeers()
+    onTestFinished(() => peers.end())
+    const came: number[] = []
+    const a = await peers.start({ onConnected: () => came.push(performance.now()) })
+    const b = await peers.start({ peers: [a.address] })
+    await vi.waitFor(() => expect(a.network.connected()).toEqual([b.id]), SOON)
+    const evictedAt = performance.now()
+    a.network.evict(b.id)
+    await vi.waitFor(() => expect(a.network.connected()).toEqual([]), SOON)
+    await vi.waitFor(() => expect(a.network.connected()).toEqual([b.id]), LATER)
+    expect(came).toHaveLength(2)
+    expect((came[1] ?? 0) - evictedAt).toBeGreaterThan(SHUN_MS - 100)
+  })
+
+  it('a written peer that nobody answers for is named with the reason', async ({ onTestFinished }) => {
+    const peers = makePeers()
+    onTestFinished(() => peers.end())
+    const port = await freePort()
+    const a = await peers.start({ peers: [`127.0.0.1:${port}`] })
+    expect(a.network.problems()).toEqual([])
+    await vi.waitFor(() => expect(a.network.problems()).toHaveLength(1), LATER)
+    const [problem] = a.network.problems()
+    expect(problem?.code).toBe('network.peer-unreachable')
+    expect(problem?.message).toMatch(`127.0.0.1:${port} (connection refused, since 20`)
+  })
+
+  it('a peer that is killed and comes back is connected within two seconds', async ({ onTestFinished }) => {
+    const agents = makeAgents()
+    onTestFinished(() => agents.end())
+    const peers = makePeers()
+    onTestFinished(() => peers.end())
+    const a = await peers.start()
+    const b = await agents.agent({ listen: [`127.0.0.1:${await freePort()}`], peers: [a.address] })
+    await b.start()
+    await vi.waitFor(() => expect(a.network.connected()).toEqual([b.id()]), SOON)
+    await b.signal('SIGKILL')
+    await vi.waitFor(() => expect(a.network.connected()).toEqual([]), SOON)
+    const listeningAt = await b.start()
+    await vi.waitFor(() => expect(b.connected()).toEqual([a.id]), SOON)
+    expect((b.history.at(-1)?.at ?? 0) - listeningAt).toBeLessThan(2_000)
+  })
+
+  it('a peer that was away without a word is dialled as soon as it is back', async ({ onTestFinished }) => {
+    const agents = makeAgents()
+    onTestFinished(() => agents.end())
+    const peers = makePeers()
+    onTestFinished(() => peers.end())
+    const port = await freePort()
+    // Only this side knows an address, so that only this side can dial.
+    const a = await peers.start({ peers: [`127.0.0.1:${port}`] })
+    const b = await agents.agent({ listen: [`127.0.0.1:${port}`] })
+    const listeningAt = await b.start()
+    await vi.waitFor(() => expect(b.connected()).toEqual([a.id]), SOON)
+    expect((b.history.at(-1)?.at ?? 0) - listeningAt).toBeLessThan(2_000)
+  })
+
+  it.each(['in the middle of a talk', 'before a word was said'])(
+    'a connection that dies in silence (%s) is replaced',
+    async (when) => {
+      const agents = makeAgents()
+      onTestFinished(() => agents.end())
+      const peers = makePeers()
+      onTestFinished(() => peers.end())
+      const a = await peers.start()
+      const b = await agents.agent({ listen: [`127.0.0.1:${await freePort()}`], peers: [a.address] })
+      await b.start()
+      await vi.waitFor(() => expect(a.network.connected()).toEqual([b.id()]), SOON)
+      if (when.includes('middle')) {
+        a.network.send(b.id(), bytes('hello'))
+        await vi.waitFor(() => expect(b.messages()).toEqual(['hello']), SOON)
+      }
+      // The kernel still takes the bytes, nobody reads them.
+      await b.signal('SIGSTOP')
+      a.network.send(b.id(), bytes('anybody there?'))
+      await vi.waitFor(() => expect(a.count('network.connection.silent')).toBe(1), LATER)
+      expect(a.network.connected()).toEqual([])
+      await b.signal('SIGCONT')
+      await vi.waitFor(() => expect(a.network.connected()).toEqual([b.id()]), LATER)
+      a.network.send(b.id(), bytes('again'))
+      await vi.waitFor(() => expect(b.messages()).toContain('again'), SOON)
+    },
+  )
+
+  it('who only listens is not taken for dead', async ({ onTestFinished }) => {
+    const peers = makePeers()
+    onTestFinished(() => peers.end())
+    const a = await peers.start()
+    const b = await peers.start({ peers: [a.address] })
+    await vi.waitFor(() => expect(a.network.connected()).toEqual([b.id]), SOON)
+    for (let i = 0; i < 8; i++) {
+      a.network.send(b.id, bytes(`${i}`))
+      await new Promise((resolve) => setTimeout(resolve, 1_000))
+    }
+    expect(b.received).toHaveLength(8)
+    expect(a.received).toHaveLength(0)
+    expect(a.network.connected()).toEqual([b.id])
+    expect(a.count('network.connection.silent')).toBe(0)
+  })
+})
