@@ -281,7 +281,7 @@ export function createDatastorePart(world: World, machine: Machine): DatastorePa
     },
     order: (effect) => {
       order = effect.order
-      poll()
+      if (order.kind === 'etcd' || data !== null) poll()
     },
     factsAtStart: facts,
     serves: (id) =>

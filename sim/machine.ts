@@ -165,7 +165,7 @@ export function createMachine(
   const stepOnce = (of: NodeState, now: Millis, event: Event): Effect[] => {
     const effects = step(keys.crypto, of, now, event)
     world.stepped(index, event, effects.length)
-    world.trace?.event(machine, event, effects)
+    world.trace?.event(machine, event)
     return effects
   }
 
@@ -181,7 +181,10 @@ export function createMachine(
     if (trapped('before-write')) return
     if (armed?.point === 'in-write' && armed.skip < 0) {
       const { id } = keys
-      if (disk.tear(durable)) oracles.persisted(id, durable)
+      if (disk.tear(durable)) {
+        world.trace?.disk(machine, durable)
+        oracles.persisted(id, durable)
+      }
       trapped('in-write')
       return
     }
@@ -210,6 +213,7 @@ export function createMachine(
   const saved = (durable: Durable, effects: readonly Effect[]): void => {
     disk.replace(durable)
     counters.add('writes')
+    world.trace?.disk(machine, durable)
     oracles.persisted(keys.id, durable)
     if (trapped('after-write')) return
     const isLast = armed?.point === 'between-effects' && armed.skip < 0
@@ -228,6 +232,7 @@ export function createMachine(
   }
 
   const performOne = (effect: Effect): void => {
+    world.trace?.effect(machine, effect)
     switch (effect.kind) {
       case 'persist':
         return

@@ -30,7 +30,7 @@ async function replay(seed: number): Promise<number> {
   )
   console.log(`network ${JSON.stringify(network)}${liar === null ? '' : `, a liar ${JSON.stringify(liar)}`}`)
   for (const fault of faults) console.log(`fault ${JSON.stringify(fault)}`)
-  const trace = createTrace((line) => console.log(line), values.everything)
+  const trace = createTrace((line) => console.log(line), { everything: values.everything, hears: true })
   const result = await runSchedule(schedule, trace)
   console.log(verdict(seed, result))
   return result.violation === null ? 0 : 1

@@ -76,6 +76,8 @@ export interface Schedule {
   readonly calmAt: number
   /** How long after calm every healthy machine must be ready (rule 11), milliseconds. */
   readonly boundMs: number
+  /** Ends then, ready or not; null: when all is quiet. */
+  readonly endAt: number | null
 }
 
 const FAULT_KINDS = [
@@ -153,6 +155,7 @@ export function drawSchedule(seed: number): Schedule {
     encoded: random.perMille(60),
     calmAt,
     boundMs: 900_000,
+    endAt: null,
   }
 }
 

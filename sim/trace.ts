@@ -7,7 +7,10 @@ import type { World } from './world.ts'
 
 export interface Trace {
   attach(world: World): void
-  event(machine: Machine, event: Event, effects: readonly Effect[]): void
+  event(machine: Machine, event: Event): void
+  /** Carried out, not merely decided: who dies before says nothing. */
+  effect(machine: Machine, effect: Effect): void
+  disk(machine: Machine, durable: Durable): void
   machine(machine: Machine, text: string): void
   note(at: number, text: string): void
 }
@@ -22,11 +25,18 @@ const ROUTINE: ReadonlySet<Message['kind']> = new Set([
   'beat.answer',
 ])
 
-export function createTrace(write: (line: string) => void, everything: boolean): Trace {
+export interface TraceOptions {
+  /** Beats, gossip and wake-ups too. */
+  readonly everything: boolean
+  /** What is heard, too; else only what is said. */
+  readonly hears: boolean
+}
+
+export function createTrace(write: (line: string) => void, { everything, hears }: TraceOptions): Trace {
   let world: World | null = null
   const stamp = (at: number): string => `${(at / 1000).toFixed(3).padStart(9)}  `
   const nameOf = (id: string): string =>
-    world?.machines.find((machine) => machine.keys.id === id)?.name ?? id.slice(0, 6)
+    world?.machines.find((machine) => machine.keys.id === id)?.name ?? (/\s/.test(id) ? id : shortened(id))
   const say = (machine: Machine, text: string): void =>
     write(`${stamp(world?.now ?? 0)}${machine.name}  ${text}`)
 
@@ -36,14 +46,16 @@ export function createTrace(write: (line: string) => void, everything: boolean):
     },
     note: (at, text) => write(`${stamp(at)}-- ${text}`),
     machine: say,
-    event: (machine, event, effects) => {
+    effect: (machine, effect) => {
+      const text = effectText(effect, nameOf, everything)
+      if (text !== null) say(machine, `  ${text}`)
+    },
+    disk: (machine, durable) => say(machine, `  on disk: ${durableText(durable, nameOf)}`),
+    event: (machine, event) => {
       const what = eventText(event, nameOf)
       const routine = event.kind === 'timer' || (event.kind === 'message' && ROUTINE.has(event.message.kind))
-      if (what !== null && (everything || !routine)) say(machine, what)
-      for (const effect of effects) {
-        const text = effectText(effect, nameOf, everything)
-        if (text !== null) say(machine, `  ${text}`)
-      }
+      const isShown = everything || (!routine && (hears || event.kind !== 'message'))
+      if (what !== null && isShown) say(machine, what)
     },
   }
 }
@@ -77,7 +89,7 @@ function eventText(event: Event, nameOf: (id: string) => string): string | null 
 function effectText(effect: Effect, nameOf: (id: string) => string, everything: boolean): string | null {
   switch (effect.kind) {
     case 'persist':
-      return `on disk: ${durableText(effect.durable, nameOf)}`
+      return null
     case 'send':
       return everything || !ROUTINE.has(effect.message.kind)
         ? `to ${nameOf(effect.to)}: ${messageText(effect.message, nameOf)}`
@@ -104,10 +116,12 @@ function effectText(effect: Effect, nameOf: (id: string) => string, everything: 
 
 const fieldsText = (fields: Readonly<Record<string, unknown>>, nameOf: (id: string) => string): string =>
   Object.entries(fields)
-    .map(([key, value]) => `${key}=${typeof value === 'string' ? shortened(nameOf(value)) : String(value)}`)
+    .map(([key, value]) => `${key}=${typeof value === 'string' ? nameOf(value) : String(value)}`)
     .join(' ')
 
-const shortened = (text: string): string => (/^[0-9a-f]{64}$/.test(text) ? text.slice(0, 8) : text)
+/** Digests by their beginning; IDs that are no machine's any more too. */
+const shortened = (text: string): string =>
+  /^[0-9a-f]{64}$/.test(text) || /^12D3KooW/.test(text) ? text.slice(0, 8) : text
 
 /** What a power cut would leave, in one line. */
 function durableText(durable: Durable, nameOf: (id: string) => string): string {
@@ -124,7 +138,7 @@ function durableText(durable: Durable, nameOf: (id: string) => string): string {
   if (voting.term > 0)
     parts.push(`term ${voting.term}${voting.vote === null ? '' : ` voted ${nameOf(voting.vote)}`}`)
   if (voting.accepted !== null) parts.push(`signed ${voting.accepted.term}.${voting.accepted.index}`)
-  return parts.join(', ')
+  return parts.length === 1 && parts[0] === 'promised term 0' ? 'nothing promised yet' : parts.join(', ')
 }
 
 function messageText(message: Message, nameOf: (id: string) => string): string {

@@ -167,7 +167,12 @@ export async function runSchedule(schedule: Schedule, trace: Trace | null = null
     }
     queue.add(now + SETTLE_LOOK_MS, lookWhetherReady)
   }
-  queue.add(schedule.calmAt + 1, lookWhetherReady)
+  if (schedule.endAt === null) queue.add(schedule.calmAt + 1, lookWhetherReady)
+  else {
+    queue.add(schedule.endAt, () => {
+      isOver = true
+    })
+  }
 
   while (violation === null && !isOver) {
     const at = queue.nextAt()

@@ -136,9 +136,11 @@ function standingDue(state: NodeState, now: Millis): Millis | null {
   const complete = eligible.length >= settings.expect && settings.expect > 1
   const settledAt = complete ? now : state.gossip.newcomerAt + settings.settleMs
   founding.readySince ??= now
-  const turnAt = Math.max(founding.readySince, complete ? 0 : settledAt) + rank * CANDIDATE_RANK_WAIT_MS
+  // After a candidate fell silent, too, the ranks go one after the other: else all stand in the same moment.
   const patience = founding.othersAt === null ? 0 : founding.othersAt + FOUNDING_PATIENCE_MS
-  return Math.max(turnAt, settledAt, founding.standAt, patience) as Millis
+  const turnAt =
+    Math.max(founding.readySince, complete ? 0 : settledAt, patience) + rank * CANDIDATE_RANK_WAIT_MS
+  return Math.max(turnAt, settledAt, founding.standAt) as Millis
 }
 
 function stand(turn: Turn): void {

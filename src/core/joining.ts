@@ -8,7 +8,17 @@ import { freshRecords } from './gossip.ts'
 import type { Digest, Millis, NodeId } from './ids.ts'
 import type { MessageOf } from './protocol.ts'
 import type { NodeState } from './state.ts'
-import { log, persist, refuse, send, type Turn } from './turn.ts'
+import { GENESIS_ASK_MS, GENESIS_REFUSED_MS } from './timing.ts'
+import { after, log, persist, refuse, send, type Turn } from './turn.ts'
+
+export interface JoiningState {
+  /** When a genesis may be asked for again. */
+  askAt: Millis
+  /** The last genesis that was not joined and why, so that it is said once. */
+  refused: string
+}
+
+export const startJoining = (now: Millis): JoiningState => ({ askAt: now, refused: '' })
 
 /** Geneses that living nodes show, in order. */
 export function visibleGeneses(state: NodeState, now: Millis): Digest[] {
@@ -23,6 +33,8 @@ export function considerGenesis(turn: Turn, from: NodeId, shown: Digest | null):
   const { state } = turn
   if (shown === null || state.genesisId !== null || state.blocked !== null) return
   if (state.settings.pin !== null && state.settings.pin !== shown) return
+  if (turn.now < state.joining.askAt) return
+  state.joining.askAt = after(turn, state.joining.refused === '' ? GENESIS_ASK_MS : GENESIS_REFUSED_MS)
   send(turn, from, { kind: 'genesis.pull' })
 }
 
@@ -41,6 +53,9 @@ export function handleGenesisShare(turn: Turn, from: NodeId, message: MessageOf<
   }
   const fault = reasonAgainst(turn, id, message.certified)
   if (fault !== null) {
+    const said = `${id} ${fault}`
+    if (state.joining.refused === said) return
+    state.joining.refused = said
     log(turn, 'warn', 'genesis.not-joined', { genesis: id, why: fault })
     return
   }

@@ -52,7 +52,7 @@ import {
   tickGossip,
 } from './gossip.ts'
 import { assertNever, type Millis, type NodeId } from './ids.ts'
-import { considerGenesis, handleGenesisPull, handleGenesisShare } from './joining.ts'
+import { considerGenesis, handleGenesisPull, handleGenesisShare, startJoining } from './joining.ts'
 import { meshOrder } from './mesh.ts'
 import { firstPlan } from './plan.ts'
 import { problemDeadlines, tickProblems, unreachablePeers } from './problems.ts'
@@ -105,6 +105,7 @@ export function start(crypto: Crypto, now: Millis, given: Start): { state: NodeS
     founding: startFounding(now),
     replication: startReplication(now),
     beats: startBeats(now),
+    joining: startJoining(now),
     admission: startAdmission(now),
     acts: startActs(now),
     mesh: { up: false, peers: [], problems: [] },

@@ -12,7 +12,7 @@ import type { HostProblem } from './orders.ts'
 import { memberOf, type Plan } from './plan.ts'
 import { genesisOf, planOf } from './replication.ts'
 import type { NodeState } from './state.ts'
-import { PROBLEMS_MS, RECORD_FORMED_RENEW_MS } from './timing.ts'
+import { LEADERLESS_MS, PROBLEMS_MS, RECORD_FORMED_RENEW_MS } from './timing.ts'
 import { after, type Deadline, log, type Turn } from './turn.ts'
 
 /** Every problem that this node can name now, its host's included. */
@@ -120,7 +120,9 @@ function planProblems(state: NodeState, now: Millis): HostProblem[] {
   if (plan === null || genesis === null) return []
   const problems: HostProblem[] = []
   const nameOf = (id: Plan['voters'][number]): string => memberOf(plan, id)?.name ?? id
-  if (state.replication.leader === null && state.blocked === null) {
+  const { leader, leaderlessSince } = state.replication
+  const isLeaderless = leaderlessSince !== null && now - leaderlessSince >= LEADERLESS_MS
+  if (leader === null && isLeaderless && state.blocked === null) {
     const silent = plan.voters.filter((id) => !isAlive(state, id, now)).map(nameOf)
     const needed = Math.floor(plan.voters.length / 2) + 1
     problems.push({

@@ -674,6 +674,8 @@ export function handlePlanShare(turn: Turn, from: NodeId, message: MessageOf<'pl
     return
   }
   adoptCertified(turn, certified)
+  // News from hand to hand; who hears of a certificate from the leader knows that all others do.
+  announce(turn, GOSSIP_FANOUT)
 }
 
 function enterConflict(turn: Turn, message: string): void {
@@ -710,6 +712,13 @@ function adoptCertified(turn: Turn, certified: CertifiedPlan): void {
     index: certified.index,
     cause: certified.plan.history.at(-1)?.cause ?? null,
   })
+  // A new member tells the leader at once that it is there.
+  if (
+    durable.certified !== null &&
+    memberOf(durable.certified.plan, state.id) === undefined &&
+    isMember(state)
+  )
+    state.beats.beatAt = turn.now
   const { leadership } = replication
   if (leadership?.offer != null && leadership.offer.entry.base !== carried?.base) {
     // A voter knew a newer plan than this leader: what was on offer is issued again on top of it.
@@ -725,7 +734,6 @@ function adoptCertified(turn: Turn, certified: CertifiedPlan): void {
     if (replication.leadership !== null) stepDown(turn, 'no longer a voter')
     replication.role = 'idle'
   }
-  announce(turn, GOSSIP_FANOUT)
 }
 
 /**

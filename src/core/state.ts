@@ -10,6 +10,7 @@ import type { FoundingState } from './founding.ts'
 import { certifiedGenesisSchema } from './genesis.ts'
 import type { GossipState } from './gossip.ts'
 import { type Digest, type Millis, type NodeId, term } from './ids.ts'
+import type { JoiningState } from './joining.ts'
 import type { DistributionFacts, MeshFacts } from './orders.ts'
 import { causeSchema, certifiedPlanSchema, planSchema } from './plan.ts'
 import { proposalSchema } from './protocol.ts'
@@ -99,6 +100,7 @@ export interface NodeState {
   founding: FoundingState
   replication: ReplicationState
   beats: BeatState
+  joining: JoiningState
   admission: AdmissionState
   acts: ActState
   mesh: MeshFacts

@@ -74,6 +74,13 @@ export const SILENT_MS = 3_000
 /** A joiner asks the next server when this long passed without an answer. */
 export const JOIN_RETRY_MS = 1_000
 
+/** Every peer shows the same genesis at once: one of them is asked, and the next one after this long. */
+export const GENESIS_ASK_MS = 500
+/** A genesis that was refused is looked at again this often: what spoke against it may be gone. */
+export const GENESIS_REFUSED_MS = 10_000
+/** An election takes about this long; a node without a leader for longer says so. */
+export const LEADERLESS_MS = 3_000
+
 /** Permits are asked for again this often. */
 export const PERMIT_RETRY_MS = 500
 /** An initialiser that is silent for this long loses its turn. */

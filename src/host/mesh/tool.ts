@@ -59,7 +59,7 @@ export async function runTool(
 
 /**
  * A file without a name that holds the secret, for a child's standard input. Node's own pipes are sockets,
- * which cannot be opened as /dev/stdin, as `wg set … private-key` does; and a name would outlive a crash.
+ * which cannot be opened by a path, as `wg set … private-key` does; and a name would outlive a crash.
  */
 function namelessFile(secret: string): number {
   const path = `/run/.muster-${randomUUID()}`

@@ -75,7 +75,7 @@ export interface Wanted {
 export interface Change {
   /** For `wg set <interface>`; empty where nothing is to be done. Some 150 bytes a peer: no bound is near. */
   readonly args: readonly string[]
-  /** The arguments name /dev/stdin as the place of the private key. */
+  /** The arguments name standard input as the place of the private key (/dev/stdin needs udev, this only /proc). */
   readonly needsKey: boolean
 }
 
@@ -83,7 +83,7 @@ export interface Change {
 export function changeOf(wanted: Wanted, actual: Dump): Change {
   const args: string[] = []
   const needsKey = actual.publicKey !== wanted.publicKey
-  if (needsKey) args.push('private-key', '/dev/stdin')
+  if (needsKey) args.push('private-key', '/proc/self/fd/0')
   if (actual.listenPort !== wanted.listenPort) args.push('listen-port', `${wanted.listenPort}`)
   const keys = new Set(wanted.peers.map((peer) => peer.publicKey))
   // Removed first: an address moves from one peer to another only once it is free.
