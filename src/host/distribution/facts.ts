@@ -1,0 +1,112 @@
+/** From what was seen in one turn to DistributionFacts, and whether they are news. */
+import { isDeepStrictEqual } from 'node:util'
+import type { DistributionFacts, DistributionOrder, HostProblem } from '../../core/orders.ts'
+import { type DataProbe, dataAside, probe } from './data.ts'
+import { urlOf } from './etcd-flags.ts'
+import type { EtcdProcess } from './etcd-process.ts'
+import { hostOf } from './membership.ts'
+import type { Observation, ObservedMember } from './observe.ts'
+import { movedAside, noQuorum, notAnswering, spaceAlarm } from './problems.ts'
+import { ANSWER_PATIENCE_MS, LEADER_PATIENCE_MS, PATIENCE_MS } from './timing.ts'
+
+/** What one turn found. */
+export interface Findings {
+  readonly disk: DataProbe
+  readonly process: EtcdProcess | null
+  readonly version: string | null
+  readonly observed: Observation
+  readonly order: DistributionOrder | null
+  readonly problems: readonly HostProblem[]
+}
+
+/** Problems that are worth telling only when they last, and how long. */
+const PATIENCE: Readonly<Record<string, number>> = {
+  'datastore.address-missing': PATIENCE_MS,
+  'datastore.no-member-reachable': PATIENCE_MS,
+  'datastore.change-refused': LEADER_PATIENCE_MS,
+  'datastore.no-quorum': LEADER_PATIENCE_MS,
+  'datastore.not-answering': ANSWER_PATIENCE_MS,
+}
+
+export class DatastoreFacts {
+  readonly #directory: string
+  readonly #peerPort: number
+  /** Since when each problem is there; monotonic milliseconds. */
+  #since: ReadonlyMap<string, number> = new Map()
+  #current: DistributionFacts
+
+  constructor(options: { readonly directory: string; readonly peerPort: number }) {
+    this.#directory = options.directory
+    this.#peerPort = options.peerPort
+    this.#current = {
+      version: null,
+      ...probe(options.directory),
+      running: false,
+      healthy: false,
+      voter: false,
+      clusterId: null,
+      members: [],
+      problems: this.#aside(),
+    }
+  }
+
+  get current(): DistributionFacts {
+    return this.#current
+  }
+
+  /** @returns the new facts, null where they are the old ones. */
+  update(findings: Findings): DistributionFacts | null {
+    const { disk, process, version, observed, order } = findings
+    const voter = observed.standing === 'voter'
+    const recorded = order?.kind === 'etcd' ? order.clusterId : null
+    const isExpected = recorded === null || recorded === observed.clusterId
+    const facts: DistributionFacts = {
+      version,
+      ...disk,
+      running: process !== null,
+      healthy: voter && observed.reads && isExpected,
+      voter,
+      clusterId: observed.clusterId,
+      members: observed.members.map((member) => ({
+        name: this.#nameOf(member, order),
+        voter: !member.isLearner,
+        healthy: member.isHealthy,
+      })),
+      problems: this.#lasting([...findings.problems, ...this.#seen(findings), ...this.#aside()]),
+    }
+    if (isDeepStrictEqual(facts, this.#current)) return null
+    this.#current = facts
+    return facts
+  }
+
+  #seen({ process, observed, order, problems }: Findings): HostProblem[] {
+    if (process === null || order?.kind !== 'etcd' || problems.length > 0) return []
+    if (!observed.answers) return [notAnswering()]
+    if (observed.isFull) return [spaceAlarm()]
+    if (observed.standing === 'voter' && !observed.reads) {
+      const silent = observed.members.filter((member) => !member.isHealthy)
+      return [noQuorum(silent.map((member) => this.#nameOf(member, order)))]
+    }
+    return []
+  }
+
+  #aside(): HostProblem[] {
+    const paths = dataAside(this.#directory)
+    return paths.length > 0 ? [movedAside(paths)] : []
+  }
+
+  #lasting(problems: readonly HostProblem[]): HostProblem[] {
+    const now = performance.now()
+    this.#since = new Map(problems.map(({ code }) => [code, this.#since.get(code) ?? now]))
+    return problems.filter(({ code }) => now - (this.#since.get(code) ?? now) >= (PATIENCE[code] ?? 0))
+  }
+
+  /** An etcd that never started has no name: then the plan's, else its address. */
+  #nameOf(member: ObservedMember, order: DistributionOrder | null): string {
+    if (member.name !== '') return member.name
+    const known = order?.kind === 'etcd' ? [order.self, ...order.members] : []
+    const found = known.find(({ address }) => member.peerUrls.includes(urlOf(address, this.#peerPort)))
+    const [url] = member.peerUrls
+    return found?.name ?? (url === undefined ? member.id : hostOf(url))
+  }
+}
