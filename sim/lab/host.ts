@@ -27,6 +27,8 @@ export interface Place {
   readonly wrapped: boolean
   /** The daemon's API socket, as reachable from here. */
   socket(): string
+  /** Translates process numbers of the host into ours. */
+  outer(inside: ReadonlySet<number>): number[]
   /** Bytes through its network interface so far; null where there is none of its own. */
   bytes(): InterfaceBytes | null
 }
@@ -233,6 +235,13 @@ export class Host {
 
   bytes(): InterfaceBytes | null {
     return this.place.bytes()
+  }
+
+  /** Processes of that name on this host, as the real host numbers them. */
+  async processes(name: string): Promise<number[]> {
+    const { stdout } = await this.exec(['pgrep', '--exact', name])
+    const inside = new Set(stdout.split('\n').filter(Boolean).map(Number))
+    return inside.size === 0 ? [] : this.place.outer(inside)
   }
 
   async #end(name: NodeJS.Signals): Promise<void> {

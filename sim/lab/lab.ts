@@ -5,9 +5,9 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Host, type InterfaceBytes, type Place } from './host.ts'
-import { bootMachine, DISK_PATH, type Machine, SHARED_PATH } from './machine.ts'
+import { bootMachine, DISK_PATH, type Machine, outerPids, SHARED_PATH } from './machine.ts'
 import { onEnd } from './on-end.ts'
-import type { Program } from './program.ts'
+import { installProgram, type Program } from './program.ts'
 import { makeLabDirectory, markOf, type ProcessMark, removeLabDirectory, writeNote } from './registry.ts'
 import { createSwitch, type Switch } from './switch.ts'
 
@@ -62,6 +62,7 @@ export async function createLab(options: LabOptions): Promise<Lab> {
   const directory = makeLabDirectory(options.name)
   const shared = join(directory, 'shared')
   mkdirSync(shared)
+  const program = installProgram(options.program, shared, SHARED_PATH)
   const hosts: Host[] = []
   const machines = new Map<number, Machine>()
   let network: Switch | null = null
@@ -122,9 +123,10 @@ export async function createLab(options: LabOptions): Promise<Lab> {
       wrapped: true,
       inside: (argv) => machineOf(host).inside(argv),
       socket: () => machineOf(host).outside('/run/muster.sock'),
+      outer: (inside) => outerPids(machineOf(host).pid, inside),
       bytes: () => interfaceBytes(machineOf(host).pid),
     }
-    const host = new Host(place, options.program)
+    const host = new Host(place, program)
     await boot(index, name)
     return host
   }
@@ -163,7 +165,10 @@ export async function createLab(options: LabOptions): Promise<Lab> {
       await host.kill9()
     },
     powerOn: (host) => boot(host.index, host.name),
-    enter: (host) => machineOf(host).inside(['bash']).join(' '),
+    enter: (host) => {
+      const target = `--target ${machineOf(host).pid} --net --uts --ipc --mount --pid --wd=/`
+      return `nsenter ${target} -- env PATH=${SHARED_PATH}:$PATH bash`
+    },
     keep: () => {
       forget()
       over = true

@@ -5,7 +5,7 @@
  */
 import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { until } from './until.ts'
 
@@ -142,6 +142,23 @@ export function childrenOf(pid: number): number[] {
   } catch {
     return []
   }
+}
+
+/** Numbers that we know the processes by which the machine of first process `machinePid` knows by `inside`. */
+export function outerPids(machinePid: number, inside: ReadonlySet<number>): number[] {
+  const table = readlinkSync(`/proc/${machinePid}/ns/pid`)
+  return readdirSync('/proc')
+    .filter((entry) => /^[0-9]+$/.test(entry))
+    .map(Number)
+    .filter((pid) => {
+      try {
+        if (readlinkSync(`/proc/${pid}/ns/pid`) !== table) return false
+        const numbers = /^NSpid:\s+(.*)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
+        return inside.has(Number(numbers?.split(/\s+/).at(-1)))
+      } catch {
+        return false
+      }
+    })
 }
 
 /** Sends a signal; a process that is gone already is fine. */

@@ -1,27 +1,42 @@
 /** The muster that a lab runs: the one-file bundle, made afresh where esbuild is, else the sources. */
-import { copyFileSync, existsSync } from 'node:fs'
+import { chmodSync, copyFileSync, existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { execa } from 'execa'
 
 const ROOT = join(import.meta.dirname, '../..')
 
 export interface Program {
-  readonly kind: 'bundle' | 'source'
   /** Command line up to the verb. */
   readonly argv: readonly string[]
+  /** The one file that is the program; null where it is more than one. */
+  readonly bundle: string | null
 }
 
 /**
  * The bundle starts three times faster and holds less memory than the sources (README, figures), so that
- * is what labs run. It is copied into `directory`, so that a build beside a running lab changes nothing.
- * MUSTER_LAB_PROGRAM=source runs the sources.
+ * is what labs run. MUSTER_LAB_PROGRAM=source runs the sources.
  */
-export async function findProgram(directory: string): Promise<Program> {
-  const source: Program = { kind: 'source', argv: [process.execPath, join(ROOT, 'src/main.ts')] }
-  if (process.env.MUSTER_LAB_PROGRAM === 'source' || !existsSync(join(ROOT, 'node_modules/esbuild')))
-    return source
+export async function findProgram(): Promise<Program> {
+  const isBundled =
+    existsSync(join(ROOT, 'node_modules/esbuild')) && process.env.MUSTER_LAB_PROGRAM !== 'source'
+  if (!isBundled) return { argv: [process.execPath, join(ROOT, 'src/main.ts')], bundle: null }
   await execa('npm', ['run', '--silent', 'build'], { cwd: ROOT })
-  const copy = join(directory, 'muster.mjs')
-  copyFileSync(join(ROOT, 'dist/muster.mjs'), copy)
-  return { kind: 'bundle', argv: [process.execPath, copy] }
+  const bundle = join(ROOT, 'dist/muster.mjs')
+  return { argv: [process.execPath, bundle], bundle }
+}
+
+/**
+ * A lab's own copy in `directory`, so that a build beside a running lab changes nothing there, and a command
+ * `muster` for who enters a host. `seenAs` is the directory as the hosts see it.
+ */
+export function installProgram(program: Program, directory: string, seenAs: string): Program {
+  let installed = program
+  if (program.bundle !== null) {
+    copyFileSync(program.bundle, join(directory, 'muster.mjs'))
+    installed = { argv: [process.execPath, `${seenAs}/muster.mjs`], bundle: `${seenAs}/muster.mjs` }
+  }
+  const command = join(directory, 'muster')
+  writeFileSync(command, `#!/bin/sh\nexec ${installed.argv.map((word) => `'${word}'`).join(' ')} "$@"\n`)
+  chmodSync(command, 0o755)
+  return installed
 }

@@ -11,7 +11,7 @@ import { cleanStale } from '../../sim/lab/registry.ts'
 import { until } from '../../sim/lab/until.ts'
 
 /** Stands for muster where only the lab is looked at: answers no one, ends on SIGTERM. */
-const IDLE: Program = { kind: 'source', argv: ['sh', '-c', 'exec sleep 1000'] }
+const IDLE: Program = { argv: ['sh', '-c', 'exec sleep 1000'], bundle: null }
 
 async function text(host: Host, ...argv: string[]): Promise<string> {
   const { stdout, stderr, exitCode } = await host.exec(argv)
@@ -158,7 +158,7 @@ describe('a lab', () => {
   it('dies with the process that made it, also by SIGKILL; its directory is found and taken away', async () => {
     const source = [
       `import { createLab } from '${join(import.meta.dirname, '../../sim/lab/lab.ts')}'`,
-      `const program = { kind: 'source', argv: ['sh', '-c', 'exec sleep 1000'] }`,
+      `const program = { argv: ['sh', '-c', 'exec sleep 1000'], bundle: null }`,
       `const lab = await createLab({ name: 'orphan', hosts: 2, config: 'x', program })`,
       'for (const host of lab.hosts) await host.startDaemon()',
       'console.log(lab.directory)',
