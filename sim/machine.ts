@@ -107,6 +107,7 @@ export function createMachine(
       version: 'sim',
       fingerprint: sha256(new TextEncoder().encode(`machine ${index} ${life}`)),
       ephemeral: null,
+      damaged: null,
       entropy: randomBytes(random, 32),
       wallMs: 1_700_000_000_000 + world.now + plan.wallOffsetMs,
       durable: disk.durable,

@@ -17,6 +17,8 @@ export interface Start {
   readonly fingerprint: Digest | null
   /** Why the state directory does not survive a reboot; null where it does. */
   readonly ephemeral: string | null
+  /** What became of a state that was there and cannot be read; null where it can, or there never was one. */
+  readonly damaged: { readonly message: string; readonly hint: string } | null
   /** 32 random bytes, new at every start. */
   readonly entropy: Uint8Array
   /** Wall clock, milliseconds since 1970. */

@@ -117,7 +117,8 @@ export function start(crypto: Crypto, now: Millis, given: Start): { state: NodeS
     problemsAt: now,
     since: new Map(),
   }
-  const turn: Turn = { now, crypto, state, effects: [], dirty: given.durable === null }
+  const isNew = given.durable === null && given.damaged === null
+  const turn: Turn = { now, crypto, state, effects: [], dirty: isNew }
   blockIfForeign(turn, given)
   log(turn, 'info', 'node.started', { id: state.id, name: state.claim.name, version: state.version })
   if (state.durable.certified !== null) {
@@ -130,7 +131,10 @@ export function start(crypto: Crypto, now: Millis, given: Start): { state: NodeS
 function blockIfForeign(turn: Turn, given: Start): void {
   const { state } = turn
   const known = state.durable.fingerprint
-  if (given.ephemeral !== null && !state.settings.allowEphemeral) {
+  if (given.damaged !== null) {
+    // Rule 2: what it promised and voted is lost, so it may never promise or vote again.
+    state.blocked = { code: 'state.damaged', ...given.damaged }
+  } else if (given.ephemeral !== null && !state.settings.allowEphemeral) {
     state.blocked = {
       code: 'state.ephemeral',
       message: `the state directory does not survive a reboot: ${given.ephemeral}`,

@@ -66,7 +66,7 @@ export const freshDurable = (fingerprint: Digest | null): Durable => ({
 
 /** Why a node neither founds, votes nor joins; it still reports. */
 export interface Blocked {
-  readonly code: 'state.other-machine' | 'state.ephemeral' | 'node.cloned' | 'plan.conflict'
+  readonly code: 'state.damaged' | 'state.other-machine' | 'state.ephemeral' | 'node.cloned' | 'plan.conflict'
   readonly message: string
   readonly hint: string
 }

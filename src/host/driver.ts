@@ -37,6 +37,8 @@ export interface Machine {
   problems(): readonly HostProblem[]
   log(level: 'debug' | 'info' | 'warn' | 'error', event: string, fields: LogFields): void
   count(name: string, labels?: Readonly<Record<string, string>>): void
+  /** The core threw: a bug. Its state is not to be trusted any more, so the process must end. */
+  failed(error: unknown): void
 }
 
 export interface Driver {
@@ -174,7 +176,10 @@ export function startDriver(crypto: Crypto, machine: Machine, given: Start): Dri
     }
   }
 
-  const finished = loop()
+  const finished = loop().catch((error: unknown) => {
+    running = false
+    machine.failed(error)
+  })
 
   return {
     handle,
@@ -203,5 +208,19 @@ export function startDriver(crypto: Crypto, machine: Machine, given: Start): Dri
       wake?.()
       await finished
     },
+  }
+}
+
+/** A node that lost its state (rule 2): it tells who asks, and does nothing else, not even write. */
+export function startReporter(crypto: Crypto, given: Start): Driver {
+  const { state } = start(crypto, clock(), given)
+  return {
+    handle: () => undefined,
+    receive: () => undefined,
+    status: () => statusOf(state, clock()),
+    history: () => [],
+    genesis: () => null,
+    genesisId: () => null,
+    stop: async () => undefined,
   }
 }

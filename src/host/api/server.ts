@@ -34,7 +34,7 @@ export interface ApiServerOptions {
 
 export interface ApiServer {
   readonly socketPath: string
-  /** Ends every connection and removes the socket. */
+  /** Removes the socket and ends every connection; an answer under way gets a moment to leave. */
   close(): Promise<void>
 }
 
@@ -46,6 +46,8 @@ const CONNECTIONS_MAX = 128
 const REQUEST_TIMEOUT_MS = 10_000
 /** A daemon that lives accepts a local connection at once. */
 const PROBE_TIMEOUT_MS = 2_000
+/** An answer of some bytes to a local client; watchers of events, who never end, are cut off then. */
+const LAST_WORDS_MS = 250
 const GROUP = 'muster'
 
 /**
@@ -73,8 +75,12 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
     socketPath,
     close: () =>
       new Promise((resolve) => {
-        server.close(() => resolve())
-        server.closeAllConnections()
+        const timer = setTimeout(() => server.closeAllConnections(), LAST_WORDS_MS)
+        server.close(() => {
+          clearTimeout(timer)
+          resolve()
+        })
+        server.closeIdleConnections()
       }),
   }
 }

@@ -7,7 +7,7 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi, vi } from 'vitest'
 import { connectTo } from '../../../src/host/api/client.ts'
 import { ApiError, NoDaemonError } from '../../../src/host/api/errors.ts'
 import { type ApiServer, startApi } from '../../../src/host/api/server.ts'
@@ -234,7 +234,7 @@ describe('the socket', () => {
     servers = []
     expect(existsSync(socketPath)).toBe(false)
     await expect(stream.next().then((result) => result.done)).resolves.toBe(true)
-    expect(daemon.listeners).toBe(0)
+    await vi.waitFor(() => expect(daemon.listeners).toBe(0))
   })
 
   it('that cannot be made is explained', async () => {
