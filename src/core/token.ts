@@ -140,7 +140,8 @@ function parseBody(body: Uint8Array): Token {
   const nameEnd = head + 3 + length
   const pinBytes = body.subarray(nameEnd)
   if (body.length < nameEnd || (pinBytes.length !== 0 && pinBytes.length !== PIN_BYTES)) throw truncated()
-  const network = new TextDecoder().decode(body.subarray(head + 3, nameEnd))
+  // A DNS label is ASCII; anything else is refused as one below.
+  const network = String.fromCharCode(...body.subarray(head + 3, nameEnd))
   const pin = pinBytes.length === 0 ? null : digest(bytesToHex(pinBytes))
   return makeToken(body.slice(1, head), expect === 0 ? null : expect, network, pin)
 }
