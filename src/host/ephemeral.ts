@@ -3,7 +3,7 @@
  * forget what it promised (rule 2).
  */
 import { existsSync, readFileSync, realpathSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 
 /** Kairos says so when it runs from a live medium or its recovery system (no persistent mount). */
 const MODES: readonly (readonly [file: string, what: string])[] = [
@@ -26,7 +26,7 @@ interface Mount {
 export function whyEphemeral(directory: string, root = '/'): string | null {
   for (const [file, what] of MODES) if (existsSync(join(root, file))) return what
   const mounts = readMounts(join(root, 'proc/self/mountinfo'))
-  const mount = mountOf(mounts, existing(directory))
+  const mount = mountOf(mounts, withoutLinks(directory))
   if (mount === null) return null
   if (VOLATILE.has(mount.type)) return `${mount.point} is a ${mount.type}`
   if (mount.type !== 'overlay') return null
@@ -39,13 +39,13 @@ export function whyEphemeral(directory: string, root = '/'): string | null {
     : null
 }
 
-/** The directory itself, or the nearest above it that exists already. */
-function existing(directory: string): string {
-  for (let path = resolve(directory); ; path = resolve(path, '..')) {
+/** The directory without symbolic links; what of it is not there yet is taken as it is written. */
+function withoutLinks(directory: string): string {
+  for (let path = resolve(directory), rest = ''; ; rest = join(basename(path), rest), path = dirname(path)) {
     try {
-      return realpathSync(path)
+      return join(realpathSync(path), rest)
     } catch {
-      if (path === '/') return path
+      if (path === '/') return resolve(directory)
     }
   }
 }
