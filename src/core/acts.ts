@@ -7,10 +7,10 @@ import { statement } from './codec.ts'
 import type { Digest, Millis, NodeId } from './ids.ts'
 import { type Act, isMajority, type Outcome, outcomeStatement, type Plan } from './plan.ts'
 import type { MessageOf } from './protocol.ts'
-import { isVoter, planOf } from './replication.ts'
 import type { NodeState } from './state.ts'
 import { PERMIT_RETRY_MS } from './timing.ts'
 import { after, type Deadline, log, refuse, send, type Turn } from './turn.ts'
+import { isVoter, planOf } from './voters.ts'
 
 export interface ActState {
   /** The attempt that permits are being collected for, and those who signed. */

@@ -6,10 +6,11 @@ import type { Millis, NodeId } from './ids.ts'
 import { memberOf } from './plan.ts'
 import type { MessageOf } from './protocol.ts'
 import { verifyRecord } from './record.ts'
-import { certifiedOf, isLeader, isMember, isQueued, planOf, request } from './replication.ts'
+import { isQueued, request } from './replication.ts'
 import type { NodeState } from './state.ts'
 import { JOIN_RETRY_MS } from './timing.ts'
 import { after, type Deadline, log, refuse, send, type Turn } from './turn.ts'
+import { certifiedOf, isLeader, isMember, planOf } from './voters.ts'
 
 export interface AdmissionState {
   askAt: Millis

@@ -5,6 +5,7 @@
  */
 
 import { sortedBy } from './codec.ts'
+import { followLeader, voterAnswered } from './election.ts'
 import type { Millis, NodeId, Term } from './ids.ts'
 import { millis, term } from './ids.ts'
 import { memberOf } from './plan.ts'
@@ -16,10 +17,10 @@ import {
   type MessageOf,
   type View,
 } from './protocol.ts'
-import { certifiedOf, followLeader, isLeader, planOf, voterAnswered } from './replication.ts'
 import type { NodeState } from './state.ts'
 import { BEAT_MS, FACTS_REPEAT_MS, HEARTBEAT_MS, SILENT_MS } from './timing.ts'
 import { after, type Deadline, send, type Turn } from './turn.ts'
+import { certifiedOf, isLeader, planOf } from './voters.ts'
 
 interface Seen extends Aliveness {
   /** Version of the view in which this last changed. */

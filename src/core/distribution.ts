@@ -11,10 +11,11 @@ import type { Member } from './genesis.ts'
 import { assertNever, compareText } from './ids.ts'
 import type { DatastoreMember, DistributionOrder } from './orders.ts'
 import { memberOf, type Plan } from './plan.ts'
-import { isLeader, isQueued, planOf, request } from './replication.ts'
+import { isQueued, request } from './replication.ts'
 import type { NodeState } from './state.ts'
 import { INITIALISE_DEADLINE_MS, JOIN_DEADLINE_MS } from './timing.ts'
 import { log, type Turn } from './turn.ts'
+import { isLeader, planOf } from './voters.ts'
 
 // --- the leader's side ---------------------------------------------------------------------------------
 

@@ -2,8 +2,8 @@
 import { recordOf } from './gossip.ts'
 import type { MeshOrder } from './orders.ts'
 import { memberOf } from './plan.ts'
-import { planOf } from './replication.ts'
 import type { NodeState } from './state.ts'
+import { planOf } from './voters.ts'
 
 /** @returns null while this node is in no plan. */
 export function meshOrder(state: NodeState): MeshOrder | null {

@@ -24,8 +24,17 @@ import {
   tickAdmission,
 } from './admission.ts'
 import { beatDeadlines, handleBeat, handleBeatAnswer, handleLead, startBeats, tickBeats } from './beats.ts'
+import { handlePlanPull, handlePlanShare } from './certified.ts'
 import type { Crypto } from './crypto.ts'
+import { handleLeaderRecords } from './dht.ts'
 import { distributionOrder, isDistributed, tickDistribution } from './distribution.ts'
+import {
+  beginReplication,
+  handlePoll,
+  handlePollAnswer,
+  leaderDisconnected,
+  startReplication,
+} from './election.ts'
 import type { Effect, Event, Start } from './events.ts'
 import {
   eligibleFounders,
@@ -58,26 +67,17 @@ import { firstPlan } from './plan.ts'
 import { problemDeadlines, tickProblems, unreachablePeers } from './problems.ts'
 import type { Facts, Message } from './protocol.ts'
 import {
-  beginReplication,
-  certifiedOf,
   handleCertify,
-  handleLeaderRecords,
   handleOffer,
-  handlePlanPull,
-  handlePlanShare,
-  handlePoll,
-  handlePollAnswer,
   handleSigned,
-  isMember,
-  leaderDisconnected,
   replicationDeadlines,
-  startReplication,
   tickReplication,
 } from './replication.ts'
 import { type Durable, freshDurable, type NodeState } from './state.ts'
 import type { Stage } from './status.ts'
 import { MESH_PATIENCE_MS } from './timing.ts'
 import { type Deadline, log, NEVER, persist, send, type Turn } from './turn.ts'
+import { certifiedOf, isMember } from './voters.ts'
 
 /** A node as the daemon starts it, with what its disk remembers. */
 export function start(crypto: Crypto, now: Millis, given: Start): { state: NodeState; effects: Effect[] } {

@@ -10,10 +10,10 @@ import type { Millis } from './ids.ts'
 import { visibleGeneses } from './joining.ts'
 import type { HostProblem } from './orders.ts'
 import { memberOf, type Plan } from './plan.ts'
-import { genesisOf, planOf } from './replication.ts'
 import type { NodeState } from './state.ts'
 import { LEADERLESS_MS, PROBLEMS_MS, RECORD_FORMED_RENEW_MS } from './timing.ts'
 import { after, type Deadline, log, type Turn } from './turn.ts'
+import { genesisOf, planOf } from './voters.ts'
 
 /** Every problem that this node can name now, its host's included. */
 export function problemsOf(state: NodeState, now: Millis): HostProblem[] {

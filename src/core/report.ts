@@ -7,9 +7,9 @@ import { stageOf } from './node.ts'
 import type { HostProblem } from './orders.ts'
 import { memberOf, type Plan } from './plan.ts'
 import { problemsOf, waitingFor } from './problems.ts'
-import { certifiedOf, planOf } from './replication.ts'
 import type { NodeState } from './state.ts'
 import type { HistoryEntry, StatusDocument, StatusNode, StatusProblem } from './status.ts'
+import { certifiedOf, planOf } from './voters.ts'
 
 const NO_OS = { slot: null, version: null, digest: null } as const
 

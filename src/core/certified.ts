@@ -1,0 +1,149 @@
+/**
+ * How certified plans travel and what a newer one changes here: everyone acts on certified plans only, and
+ * goes to a higher index only (rule 3). Decides which plans are believed, what becomes of an entry that this
+ * voter signed when a newer plan is certified, and when two truths exist (`plan.conflict`).
+ */
+import { beginReplication, enterTerm, stepDown } from './election.ts'
+import { announce } from './gossip.ts'
+import type { NodeId } from './ids.ts'
+import {
+  applyCause,
+  type CertifiedPlan,
+  memberOf,
+  type Plan,
+  planHashOf,
+  verifyCertifiedPlan,
+  votersBefore,
+} from './plan.ts'
+import type { MessageOf } from './protocol.ts'
+import type { Entry } from './state.ts'
+import { GOSSIP_FANOUT } from './timing.ts'
+import { log, persist, refuse, send, type Turn } from './turn.ts'
+import { certifiedOf, genesisOf, isAfter, isMember, isVoter, sameIds } from './voters.ts'
+
+export function handlePlanPull(turn: Turn, from: NodeId, message: MessageOf<'plan.pull'>): void {
+  const certified = certifiedOf(turn.state)
+  if (certified === null || message.era !== turn.state.genesisId || certified.index <= message.index) return
+  send(turn, from, { kind: 'plan.share', certified })
+}
+
+export function handlePlanShare(turn: Turn, from: NodeId, message: MessageOf<'plan.share'>): void {
+  const { state, crypto } = turn
+  const genesis = genesisOf(state)
+  const own = certifiedOf(state)
+  const { certified } = message
+  if (genesis === null || own === null || state.genesisId === null || certified.index < own.index) return
+  const same = planHashOf(crypto, certified.plan) === planHashOf(crypto, own.plan)
+  if (certified.index === own.index && same) return
+  if (!verifyCertifiedPlan(crypto, genesis, state.genesisId, certified)) {
+    refuse(turn, from, 'plan', 'its signatures and chain do not prove it')
+    return
+  }
+  if (certified.index === own.index) {
+    enterConflict(turn, `two plans are certified at index ${own.index}`)
+    return
+  }
+  adoptCertified(turn, certified)
+  // News from hand to hand; who hears of a certificate from the leader knows that all others do.
+  announce(turn, GOSSIP_FANOUT)
+}
+
+function enterConflict(turn: Turn, message: string): void {
+  if (turn.state.blocked !== null) return
+  turn.state.blocked = {
+    code: 'plan.conflict',
+    message,
+    hint: 'a server’s disk was restored or copied: compare `muster history` on all servers before changing anything',
+  }
+  turn.state.replication.role = 'idle'
+  log(turn, 'warn', 'plan.conflict', { message })
+}
+
+/** A newer certified plan replaces the old; what was signed but not certified is carried over it or dropped. */
+export function adoptCertified(turn: Turn, certified: CertifiedPlan): void {
+  const { state } = turn
+  const { durable, replication } = state
+  const { voting } = durable
+  const carried = carryOver(turn, voting.accepted, durable.certified, certified)
+  if (carried === 'lost') {
+    enterConflict(
+      turn,
+      `the entry signed at ${voting.accepted?.index} does not continue the plan at ${certified.index}`,
+    )
+    return
+  }
+  persist(turn, { certified, voting: { ...voting, accepted: carried } })
+  // A certified plan proves that its term was led: nobody may act in an older one.
+  if (certified.term > voting.term) enterTerm(turn, certified.term)
+  if (certified.term > replication.leaderTerm && replication.leadership === null)
+    replication.leaderTerm = certified.term
+  log(turn, 'info', 'plan.certified', {
+    term: certified.term,
+    index: certified.index,
+    cause: certified.plan.history.at(-1)?.cause ?? null,
+  })
+  // A new member tells the leader at once that it is there.
+  if (
+    durable.certified !== null &&
+    memberOf(durable.certified.plan, state.id) === undefined &&
+    isMember(state)
+  )
+    state.beats.beatAt = turn.now
+  const { leadership } = replication
+  if (leadership?.offer != null && leadership.offer.entry.base !== carried?.base) {
+    // A voter knew a newer plan than this leader: what was on offer is issued again on top of it.
+    const base = certified.plan
+    const again = leadership.offer.entry.causes.filter(
+      (cause) => applyCause(turn.crypto, base, cause) !== null,
+    )
+    if (carried === null) leadership.queue.unshift(...again.map((cause) => cause.what))
+    leadership.offer = null
+  }
+  if (replication.role === 'idle' && isVoter(state) && state.blocked === null) beginReplication(turn, false)
+  else if (replication.role !== 'idle' && !isVoter(state)) {
+    if (replication.leadership !== null) stepDown(turn, 'no longer a voter')
+    replication.role = 'idle'
+  }
+}
+
+/**
+ * What becomes of the signed entry when a newer plan is certified. An older one is settled: the certified
+ * plan contains or replaced it. A newer one re-issued what is now certified: its remaining causes stay.
+ */
+function carryOver(
+  turn: Turn,
+  accepted: Entry | null,
+  before: CertifiedPlan | null,
+  certified: CertifiedPlan,
+): Entry | null | 'lost' {
+  if (accepted === null || before === null || !isAfter(accepted, certified)) return null
+  const { crypto } = turn
+  const target = planHashOf(crypto, certified.plan)
+  let plan: Plan | null = before.plan
+  for (let i = 0; i <= accepted.causes.length; i++) {
+    if (plan === null) break
+    if (planHashOf(crypto, plan) === target)
+      return { ...accepted, base: target, causes: accepted.causes.slice(i) }
+    const cause = accepted.causes[i]
+    if (cause !== undefined) plan = applyCause(crypto, plan, cause)
+  }
+  return 'lost'
+}
+
+/** The chain of voter changes as the plan after `certified` needs it: with its own change, if it made one. */
+export function chainAfter(turn: Turn, certified: CertifiedPlan): CertifiedPlan['chain'] {
+  const genesis = genesisOf(turn.state)
+  if (genesis === null || sameIds(votersBefore(genesis, certified.chain), certified.plan.voters))
+    return certified.chain
+  return [
+    ...certified.chain,
+    {
+      term: certified.term,
+      index: certified.index,
+      plan: planHashOf(turn.crypto, certified.plan),
+      base: certified.base,
+      voters: certified.plan.voters,
+      signatures: certified.signatures,
+    },
+  ]
+}
