@@ -14,7 +14,10 @@ export function serverTarget(target: ServerTarget, nodes: number): number {
 const preferenceOrder = { prefer: 0, neutral: 1, avoid: 2 } as const
 /** Machines of about the same size are equals, so that a few MiB of difference do not decide. */
 const sizeClass = (claim: Claim): number =>
-  Math.min(claim.cpus, 4) + Math.min(Math.floor(Math.log2(claim.memoryMiB)), 12)
+  Math.min(claim.cpus, 4) + binaryMagnitude(Math.min(claim.memoryMiB, 4096))
+
+/** Floor of the binary logarithm, which Math.log2 of another engine may round another way; -1 of 0. */
+const binaryMagnitude = (value: number): number => 31 - Math.clz32(value)
 
 /**
  * Servers out of the founders: by preference, size of machine, then rank. The number is the largest of
