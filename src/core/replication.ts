@@ -80,9 +80,9 @@ function offerNext(turn: Turn): void {
   const { state, crypto, now } = turn
   const { leadership } = state.replication
   const certified = certifiedOf(state)
-  if (leadership === null || leadership.offer !== null || certified === null || leadership.queue.length === 0)
-    return
+  if (leadership === null || leadership.offer !== null || certified === null) return
   const { voting } = state.durable
+  if (voting.accepted === null && leadership.queue.length === 0) return
   const index = Math.max(certified.index, voting.accepted?.index ?? 0) + 1
   const causes: Cause[] = [...(voting.accepted?.causes ?? [])]
   let plan = voting.accepted?.plan ?? certified.plan
@@ -99,7 +99,7 @@ function offerNext(turn: Turn): void {
     plan = changed
     causes.push(cause)
   }
-  if (causes.length === (voting.accepted?.causes.length ?? 0) && voting.accepted === null) return
+  if (causes.length === 0) return
   const entry: Entry = { term: voting.term, index, base: planHashOf(crypto, certified.plan), plan, causes }
   const signature = acceptEntry(turn, entry)
   leadership.offer = { entry, signatures: new Map([[state.id, signature]]), retryAt: now }
