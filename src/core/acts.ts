@@ -8,13 +8,20 @@ import type { Digest, Millis, NodeId } from './ids.ts'
 import { type Act, isMajority, type Outcome, outcomeStatement, type Plan } from './plan.ts'
 import type { MessageOf } from './protocol.ts'
 import type { NodeState } from './state.ts'
-import { PERMIT_RETRY_MS } from './timing.ts'
+import { PERMIT_RETRY_MS, PERMIT_ROUND_MS } from './timing.ts'
 import { after, type Deadline, log, refuse, send, type Turn } from './turn.ts'
 import { isVoter, planOf } from './voters.ts'
 
 export interface ActState {
-  /** The attempt that permits are being collected for, and those who signed. */
-  asking: { readonly attempt: number; readonly signers: Set<NodeId> } | null
+  /** The round of asking that is under way: for which attempt, under which nonce, and who signed. */
+  asking: {
+    readonly attempt: number
+    readonly nonce: string
+    readonly until: Millis
+    readonly signers: Set<NodeId>
+  } | null
+  /** Counts rounds of this run, so that no nonce is used twice. */
+  rounds: number
   /** The attempt that a majority permitted in this run; null before. */
   permitted: number | null
   askAt: Millis
@@ -26,6 +33,7 @@ export interface ActState {
 
 export const startActs = (now: Millis): ActState => ({
   asking: null,
+  rounds: 0,
   permitted: null,
   askAt: now,
   outcome: null,
@@ -47,7 +55,7 @@ const permitStatement = (era: Digest, act: Act, nonce: string): Uint8Array =>
   statement('permit', era, act.kind, act.node, act.attempt, nonce)
 
 export function tickActs(turn: Turn): void {
-  const { state, now, crypto } = turn
+  const { state, now } = turn
   const act = ownAct(state)
   const plan = planOf(state)
   const { acts } = state
@@ -63,10 +71,9 @@ export function tickActs(turn: Turn): void {
     return
   }
   acts.permitted = null
-  if (acts.asking?.attempt !== act.attempt) {
-    acts.asking = { attempt: act.attempt, signers: new Set() }
+  if (acts.asking === null || acts.asking.attempt !== act.attempt || now >= acts.asking.until) {
+    acts.asking = askAnew(turn, act)
     acts.askAt = now
-    if (mayPermit(state, act)) acts.asking.signers.add(state.id)
   }
   if (countPermits(turn, plan, act) || now < acts.askAt) return
   acts.askAt = after(turn, PERMIT_RETRY_MS)
@@ -77,8 +84,23 @@ export function tickActs(turn: Turn): void {
       era: plan.era,
       act: act.kind,
       attempt: act.attempt,
-      nonce: `${state.session}.${crypto.hash(statement('nonce', act.attempt)).slice(0, 16)}`,
+      nonce: acts.asking.nonce,
     })
+  }
+}
+
+/**
+ * Permits count only together, and only for a moment: the first voter's word of a minute ago and the last
+ * one's of now are no majority of any time, and the act may have been taken away in between.
+ */
+function askAnew(turn: Turn, act: Act): NonNullable<ActState['asking']> {
+  const { state } = turn
+  state.acts.rounds += 1
+  return {
+    attempt: act.attempt,
+    nonce: `${state.session}.${state.acts.rounds}`,
+    until: after(turn, PERMIT_ROUND_MS),
+    signers: new Set(mayPermit(state, act) ? [state.id] : []),
   }
 }
 
@@ -109,9 +131,10 @@ export function handlePermit(turn: Turn, from: NodeId, message: MessageOf<'permi
   const { asking } = state.acts
   if (act === null || plan === null || asking?.attempt !== message.attempt || act.attempt !== message.attempt)
     return
-  const isOurs = message.nonce.startsWith(`${state.session}.`) && message.era === plan.era
+  // Of an earlier round, of this run or another: it came too late, and that is no fault.
+  if (message.nonce !== asking.nonce || message.era !== plan.era) return
   const bytes = permitStatement(plan.era, act, message.nonce)
-  if (!isOurs || !plan.voters.includes(from) || !turn.crypto.verify(from, bytes, message.signature)) {
+  if (!plan.voters.includes(from) || !turn.crypto.verify(from, bytes, message.signature)) {
     refuse(turn, from, 'permit', 'not a voter’s signature for this attempt')
     return
   }

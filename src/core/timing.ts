@@ -83,6 +83,8 @@ export const LEADERLESS_MS = 3_000
 
 /** Permits are asked for again this often. */
 export const PERMIT_RETRY_MS = 500
+/** Permits that did not become a majority within this time are void: above a bad link's round trip, no more. */
+export const PERMIT_ROUND_MS = 3_000
 /** An initialiser that is silent for this long loses its turn. */
 export const INITIALISE_DEADLINE_MS = 60_000
 /** A joiner that is silent or failing for this long is sent to the end of the queue. */
