@@ -266,7 +266,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'distribution: an outcome of an older epoch counts',
     file: 'plan.ts',
-    from: '      if (act.attempt !== outcome.attempt || datastore.epoch !== outcome.epoch) return null\n',
+    from: '    act.attempt === outcome.attempt &&\n    datastore.epoch === outcome.epoch &&\n',
     to: '',
   },
   {

@@ -10,7 +10,7 @@ import { factsOf, isAlive } from './beats.ts'
 import type { Member } from './genesis.ts'
 import { assertNever, compareText } from './ids.ts'
 import type { DatastoreMember, DistributionOrder } from './orders.ts'
-import { memberOf, type Plan } from './plan.ts'
+import { endsAct, memberOf, type Plan } from './plan.ts'
 import { isQueued, request } from './replication.ts'
 import type { NodeState } from './state.ts'
 import { INITIALISE_DEADLINE_MS, JOIN_DEADLINE_MS } from './timing.ts'
@@ -33,20 +33,35 @@ export function tickDistribution(turn: Turn): void {
   watchHolder(turn, plan)
 }
 
-/** The servers that are there in turn, so that every one of them gets its chance before the first comes again. */
-function nameInitialiser(turn: Turn, plan: Plan): void {
+/**
+ * The servers that are there in turn, so that every one of them gets its chance before the first comes again.
+ * @returns whether there is another to name.
+ */
+function nameInitialiser(turn: Turn, plan: Plan): boolean {
   const last = plan.datastore.initialiser
   const ready = serversReady(turn, plan)
   const next = ready.find((member) => last === null || compareText(member.id, last) > 0) ?? ready[0]
-  if (next !== undefined && next.id !== plan.act?.node) request(turn, { kind: 'initialise', node: next.id })
+  if (next === undefined || next.id === plan.act?.node) return false
+  request(turn, { kind: 'initialise', node: next.id })
+  return true
 }
 
-/** Those who never failed first, then the longest-waiting of the others. */
+/**
+ * Whoever the datastore already counts as a voter first: it was given up a moment too early, and while it does
+ * not run the datastore may lack its quorum. Then those who never failed, then the longest-waiting.
+ */
 function nameJoiner(turn: Turn, plan: Plan): void {
   const { members, aborted } = plan.datastore
+  const counted = new Set(
+    turn.state.beats.view.datastore?.members.filter(({ voter }) => voter).map(({ name }) => name),
+  )
+  const missing = ({ name }: Member): number => (counted.has(name) ? 0 : 1)
   const waiting = serversReady(turn, plan)
     .filter((member) => !members.includes(member.id))
-    .sort((a, b) => aborted.indexOf(a.id) - aborted.indexOf(b.id) || compareText(a.id, b.id))
+    .sort(
+      (a, b) =>
+        missing(a) - missing(b) || aborted.indexOf(a.id) - aborted.indexOf(b.id) || compareText(a.id, b.id),
+    )
   const next = waiting[0]
   if (next !== undefined) request(turn, { kind: 'join', node: next.id })
 }
@@ -66,7 +81,8 @@ function watchHolder(turn: Turn, plan: Plan): void {
   const { act } = plan
   if (act === null) return
   const outcome = act.node === state.id ? state.acts.outcome : (factsOf(state, act.node)?.outcome ?? null)
-  if (outcome !== null && outcome.attempt === act.attempt) {
+  // An outcome that no voter would sign ends nothing, and must not keep the act from being given up.
+  if (outcome !== null && endsAct(turn.crypto, plan, outcome)) {
     request(turn, { kind: 'outcome', outcome })
     return
   }
@@ -79,18 +95,18 @@ function watchHolder(turn: Turn, plan: Plan): void {
   // Whoever is seen at work gets twice the time of who is not seen at all.
   const patience = isAlive(state, act.node, now) ? 2 * deadline : deadline
   if (now - heldSince.at < patience) return
-  log(turn, 'warn', 'act.given-up', { act: act.kind, node: act.node, attempt: act.attempt })
   state.acts.heldSince = null
   switch (act.kind) {
     case 'initialise':
-      nameInitialiser(turn, plan)
-      return
+      if (!nameInitialiser(turn, plan)) return
+      break
     case 'join':
       request(turn, { kind: 'abort', node: act.node, attempt: act.attempt })
-      return
+      break
     default:
       assertNever(act.kind)
   }
+  log(turn, 'warn', 'act.given-up', { act: act.kind, node: act.node, attempt: act.attempt })
 }
 
 // --- this node's side ----------------------------------------------------------------------------------

@@ -268,6 +268,19 @@ export function certifies(
 export const outcomeStatement = (era: Digest, outcome: Omit<Outcome, 'signature'>): Uint8Array =>
   statement('outcome', era, outcome.act, outcome.node, outcome.attempt, outcome.epoch, outcome.clusterId)
 
+/** Whether this is really the word of the act's holder on its end, for this attempt, epoch and datastore. */
+export function endsAct(crypto: Crypto, { era, act, datastore }: Plan, outcome: Outcome): boolean {
+  return (
+    act !== null &&
+    act.kind === outcome.act &&
+    act.node === outcome.node &&
+    act.attempt === outcome.attempt &&
+    datastore.epoch === outcome.epoch &&
+    (act.kind === 'initialise' || datastore.clusterId === outcome.clusterId) &&
+    crypto.verify(outcome.node, outcomeStatement(era, outcome), outcome.signature)
+  )
+}
+
 /** The change that a cause makes, or null where it does not follow from the plan: then no honest voter signs it. */
 export function applyCause(crypto: Crypto, plan: Plan, cause: Cause): Plan | null {
   const { what } = cause
@@ -306,15 +319,12 @@ export function applyCause(crypto: Crypto, plan: Plan, cause: Cause): Plan | nul
     }
     case 'outcome': {
       const { outcome } = what
-      const { act, datastore } = plan
-      if (act === null || act.kind !== outcome.act || act.node !== outcome.node) return null
-      if (act.attempt !== outcome.attempt || datastore.epoch !== outcome.epoch) return null
-      if (!crypto.verify(outcome.node, outcomeStatement(plan.era, outcome), outcome.signature)) return null
-      if (act.kind === 'initialise') {
+      const { datastore } = plan
+      if (!endsAct(crypto, plan, outcome)) return null
+      if (outcome.act === 'initialise') {
         const done = { ...datastore, clusterId: outcome.clusterId, members: [outcome.node] }
         return next({ act: null, datastore: done }, outcome.node, 'initialised')
       }
-      if (datastore.clusterId !== outcome.clusterId) return null
       const joined = {
         ...datastore,
         members: [...datastore.members, outcome.node],
