@@ -16,6 +16,7 @@ import {
   votersBefore,
 } from './plan.ts'
 import type { MessageOf } from './protocol.ts'
+import { rememberSigned } from './restored.ts'
 import type { Entry } from './state.ts'
 import { GOSSIP_FANOUT } from './timing.ts'
 import { log, persist, refuse, send, type Turn } from './turn.ts'
@@ -39,6 +40,8 @@ export function handlePlanShare(turn: Turn, from: NodeId, message: MessageOf<'pl
     refuse(turn, from, 'plan', 'its signatures and chain do not prove it')
     return
   }
+  rememberSigned(turn, certified)
+  if (state.durable.restored) return
   if (certified.index === own.index) {
     enterConflict(turn, `two plans are certified at index ${own.index}`)
     return

@@ -5,6 +5,7 @@
 import { chainAfter } from './certified.ts'
 import type { Leadership } from './election.ts'
 import { type LeaderRecord, leaderRecordKey, verifyLeaderRecord } from './leader-record.ts'
+import { rememberVote } from './restored.ts'
 import { PUBLISH_MS } from './timing.ts'
 import { after, log, type Turn } from './turn.ts'
 import { certifiedOf, genesisOf } from './voters.ts'
@@ -35,6 +36,7 @@ export function handleLeaderRecords(turn: Turn, records: readonly LeaderRecord[]
       log(turn, 'warn', 'leader-record.refused', { key: leaderRecordKey(record.era), leader: record.leader })
       continue
     }
+    rememberVote(turn, record)
     if (record.leader === state.id || state.links.has(record.leader)) continue
     log(turn, 'info', 'leader-record.found', { leader: record.leader, term: record.term })
     turn.effects.push({ kind: 'dial', peer: record.leader, addresses: record.addresses })

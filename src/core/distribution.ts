@@ -115,7 +115,7 @@ function watchHolder(turn: Turn, plan: Plan): void {
 export function distributionOrder(turn: Turn): DistributionOrder | null {
   const { state } = turn
   const plan = planOf(state)
-  if (plan === null || state.blocked !== null) return null
+  if (plan === null || (state.blocked !== null && !state.durable.restored)) return null
   const self = memberOf(plan, state.id)
   if (plan.settings.distribution === 'none') return { kind: 'none' }
   if (self === undefined || state.genesisId === null) return null
@@ -125,7 +125,7 @@ export function distributionOrder(turn: Turn): DistributionOrder | null {
     .filter((m) => m.id !== self.id)
   return {
     kind: 'etcd',
-    action: secret === null ? 'stop' : actionOf(state, plan),
+    action: secret === null || state.durable.restored ? 'stop' : actionOf(state, plan),
     epoch: plan.datastore.epoch,
     genesis: state.genesisId,
     self: asDatastoreMember(self),

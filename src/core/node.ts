@@ -73,6 +73,7 @@ import {
   replicationDeadlines,
   tickReplication,
 } from './replication.ts'
+import { RESTORED } from './restored.ts'
 import { type Durable, freshDurable, type NodeState } from './state.ts'
 import type { Stage } from './status.ts'
 import { MESH_PATIENCE_MS } from './timing.ts'
@@ -146,6 +147,8 @@ function blockIfForeign(turn: Turn, given: Start): void {
       message: 'the state on this disk was made on another machine',
       hint: 'a moved disk: `muster adopt`; a copied one: `muster reset`, and it becomes a node of its own',
     }
+  } else if (state.durable.restored) {
+    state.blocked = RESTORED
   } else if (known === null && given.fingerprint !== null) {
     persist(turn, { fingerprint: given.fingerprint })
   }
@@ -341,8 +344,9 @@ function giveOrders(turn: Turn): void {
   const { state } = turn
   const { lastOrders, distribution } = state
   const certified = certifiedOf(state)
-  if (certified === null || state.blocked !== null) return
-  const position = `${certified.term}.${certified.index}`
+  const { restored } = state.durable
+  if (certified === null || (state.blocked !== null && !restored)) return
+  const position = `${certified.term}.${certified.index} ${restored}`
   const meshKey = `${position} ${state.gossip.changes}`
   if (lastOrders.meshKey !== meshKey) {
     lastOrders.meshKey = meshKey
@@ -427,7 +431,7 @@ function adoptMachine(turn: Turn): void {
   if (state.blocked?.code !== 'state.other-machine') return
   const changes: Partial<Durable> = { fingerprint: state.fingerprint }
   persist(turn, changes)
-  state.blocked = null
+  state.blocked = state.durable.restored ? RESTORED : null
   log(turn, 'info', 'node.adopted')
   if (state.durable.certified !== null) beginReplication(turn, false)
 }

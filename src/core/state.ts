@@ -34,6 +34,8 @@ export const durableSchema = z.strictObject({
     accepted: proposalSchema.nullable(),
   }),
   genesis: certifiedGenesisSchema.nullable(),
+  /** This disk was found to be an old copy: it votes no more, whatever it hears (restored.ts). */
+  restored: z.boolean(),
   voting: z.strictObject({
     /** Highest term of a plan leader seen by this voter, and its vote in it. */
     term: termSchema,
@@ -60,13 +62,20 @@ export const freshDurable = (fingerprint: Digest | null): Durable => ({
   seq: 0,
   founding: { term: term(0), candidate: null, accepted: null },
   genesis: null,
+  restored: false,
   voting: { term: term(0), vote: null, accepted: null },
   certified: null,
 })
 
 /** Why a node neither founds, votes nor joins; it still reports. */
 export interface Blocked {
-  readonly code: 'state.damaged' | 'state.other-machine' | 'state.ephemeral' | 'node.cloned' | 'plan.conflict'
+  readonly code:
+    | 'state.damaged'
+    | 'state.other-machine'
+    | 'state.ephemeral'
+    | 'state.restored'
+    | 'node.cloned'
+    | 'plan.conflict'
   readonly message: string
   readonly hint: string
 }
