@@ -11,7 +11,7 @@ import { visibleGeneses } from './joining.ts'
 import type { HostProblem } from './orders.ts'
 import { memberOf, type Plan } from './plan.ts'
 import type { NodeState } from './state.ts'
-import { LEADERLESS_MS, PROBLEMS_MS, RECORD_FORMED_RENEW_MS } from './timing.ts'
+import { LEADERLESS_MS, PROBLEMS_MS, RECORD_FORMED_RENEW_MS, SILENT_MS } from './timing.ts'
 import { after, type Deadline, log, type Turn } from './turn.ts'
 import { genesisOf, planOf } from './voters.ts'
 
@@ -134,7 +134,7 @@ function planProblems(state: NodeState, now: Millis): HostProblem[] {
           : `no leader: ${needed} of ${plan.voters.length} servers are needed, ${silent.join(', ')} ${silent.length === 1 ? 'is' : 'are'} silent`,
       hint: 'everything that runs keeps running; power on or reconnect the silent servers',
     })
-  } else {
+  } else if (now - state.startedAt >= SILENT_MS) {
     const silent = plan.members.filter((member) => !isAlive(state, member.id, now))
     for (const member of silent) {
       problems.push({
@@ -146,7 +146,7 @@ function planProblems(state: NodeState, now: Millis): HostProblem[] {
     }
   }
   const unreachable = unreachablePeers(state, now)
-  if (unreachable.length > 0 && state.mesh.up) {
+  if (unreachable.length > 0 && state.mesh.up && state.meshed) {
     problems.push({
       code: 'mesh.unreachable',
       severity: 'warning',
