@@ -6,7 +6,7 @@ import type { Millis, NodeId } from './ids.ts'
 import { memberOf } from './plan.ts'
 import type { MessageOf } from './protocol.ts'
 import { verifyRecord } from './record.ts'
-import { isQueued, request } from './replication.ts'
+import { isBusy, isQueued, request } from './replication.ts'
 import type { NodeState } from './state.ts'
 import { JOIN_RETRY_MS } from './timing.ts'
 import { after, type Deadline, log, refuse, send, type Turn } from './turn.ts'
@@ -91,7 +91,8 @@ export function handleJoin(turn: Turn, from: NodeId, message: MessageOf<'join'>)
   if (plan.settings.admission === 'approve') answer('pending')
   else if (plan.members.length >= plan.settings.maxNodes) answer('full')
   else {
-    if (!isQueued(state, (what) => what.kind === 'admit' && what.record.record.id === from)) {
+    const isKnown = isQueued(state, (what) => what.kind === 'admit' && what.record.record.id === from)
+    if (!isKnown && !isBusy(state)) {
       log(turn, 'info', 'node.joining', { id: from, name: record.claim.name })
       request(turn, { kind: 'admit', record: message.record })
     }

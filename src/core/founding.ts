@@ -58,8 +58,6 @@ export interface FoundingState {
   readySince: Millis | null
   /** Another node's latest sign of a candidacy. */
   othersAt: Millis | null
-  /** Why others refused us, for status. */
-  refusals: Map<NodeId, { readonly reason: Refusal; readonly expect: number }>
 }
 
 export const startFounding = (now: Millis): FoundingState => ({
@@ -68,7 +66,6 @@ export const startFounding = (now: Millis): FoundingState => ({
   backoffMs: FOUNDING_BACKOFF_MS,
   readySince: null,
   othersAt: null,
-  refusals: new Map(),
 })
 
 /** What stands against founding, as fresh records show it; null where nothing does. */
@@ -266,7 +263,6 @@ export function handleRefused(turn: Turn, from: NodeId, message: MessageOf<'foun
   const { state } = turn
   const { candidacy } = state.founding
   if (candidacy === null || message.term !== candidacy.term) return
-  state.founding.refusals.set(from, { reason: message.reason, expect: message.expect })
   const promised = state.durable.founding.term
   if (message.reason === 'term' && message.promised >= candidacy.term) {
     // Only an answer makes a candidate rise: its next term goes beyond what the answer showed.

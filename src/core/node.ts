@@ -76,7 +76,7 @@ import {
 import { RESTORED } from './restored.ts'
 import { type Durable, freshDurable, type NodeState } from './state.ts'
 import type { Stage } from './status.ts'
-import { MESH_PATIENCE_MS } from './timing.ts'
+import { MESH_PATIENCE_MS, RECORDS_MAX } from './timing.ts'
 import { type Deadline, log, NEVER, persist, send, type Turn } from './turn.ts'
 import { certifiedOf, isMember } from './voters.ts'
 
@@ -167,12 +167,12 @@ function handleEvent(turn: Turn, event: Event): void {
     case 'timer':
       return
     case 'message':
-      state.heard.set(event.from, now)
+      hear(turn, event.from)
       handleMessage(turn, event.from, event.message)
       return
     case 'connected':
       state.links.set(event.peer, now)
-      state.heard.set(event.peer, now)
+      hear(turn, event.peer)
       state.beats.sentFacts = ''
       handleConnected(turn, event.peer)
       return
@@ -201,6 +201,16 @@ function handleEvent(turn: Turn, event: Event): void {
     default:
       assertNever(event)
   }
+}
+
+/** Strangers are forgotten first: who holds the token can come under any number of IDs. */
+function hear(turn: Turn, from: NodeId): void {
+  const { heard, links, durable } = turn.state
+  if (!heard.has(from) && heard.size >= RECORDS_MAX) {
+    const members = new Set(durable.certified?.plan.members.map((member) => member.id))
+    for (const id of heard.keys()) if (!members.has(id) && !links.has(id)) heard.delete(id)
+  }
+  heard.set(from, turn.now)
 }
 
 function handleMessage(turn: Turn, from: NodeId, message: Message): void {

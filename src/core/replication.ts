@@ -75,6 +75,10 @@ export const isQueued = (state: NodeState, test: (what: Cause['what']) => boolea
   )
 }
 
+/** So many changes wait already that whoever asks for another may ask again later. */
+export const isBusy = (state: NodeState): boolean =>
+  (state.replication.leadership?.queue.length ?? 0) >= CAUSES_MAX
+
 /** Issues the next entry, when none is under way: first what was signed before, then what is queued. */
 function offerNext(turn: Turn): void {
   const { state, crypto, now } = turn
