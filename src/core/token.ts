@@ -13,7 +13,7 @@ import { NAME_PATTERN } from './record.ts'
 import { Secret } from './secret.ts'
 
 const PREFIX = 'muster1'
-const VERSION = 1
+export const TOKEN_VERSION = 1
 const SECRET_BYTES = 32
 const PIN_BYTES = 32
 const CHECKSUM_BYTES = 4
@@ -78,7 +78,7 @@ export function encodeToken(token: Token): string {
   const name = utf8ToBytes(token.network)
   const expect = token.expect ?? 0
   const body = concatBytes(
-    Uint8Array.of(VERSION),
+    Uint8Array.of(TOKEN_VERSION),
     token.secret.reveal(),
     Uint8Array.of(expect >> 8, expect & 0xff, name.length),
     name,
@@ -126,10 +126,10 @@ function decodeBase58(text: string): Uint8Array {
 
 function parseBody(body: Uint8Array): Token {
   const version = body[0] ?? 0
-  if (version !== VERSION) {
+  if (version !== TOKEN_VERSION) {
     throw new TokenError(
       'version',
-      `it is of version ${version}, this program knows ${VERSION}`,
+      `it is of version ${version}, this program knows ${TOKEN_VERSION}`,
       'update muster',
     )
   }
