@@ -11,7 +11,8 @@ import type { Command, CommandResult } from './view.ts'
 /** Every call throws NoDaemonError where no daemon answers and ApiError where it refuses or answers nonsense. */
 export interface Client {
   readonly socketPath: string
-  status(): Promise<StatusDocument>
+  /** The signal ends the asking; the error is then an AbortError. */
+  status(signal?: AbortSignal): Promise<StatusDocument>
   history(): Promise<readonly HistoryEntry[]>
   command(kind: Command['kind']): Promise<CommandResult>
   /** Events from now on, until the signal, or until the daemon ends. */
@@ -26,11 +27,11 @@ const COMMAND_TIMEOUT_MS = 120_000
 const ANSWER_MAX = 16 * 1024 * 1024
 
 export function connectTo(socketPath: string): Client {
-  const ask = async <T>(path: string, schema: z.ZodType<T>): Promise<T> =>
-    parse(await exchange(socketPath, 'GET', path, ANSWER_TIMEOUT_MS, [200]), schema)
+  const ask = async <T>(path: string, schema: z.ZodType<T>, ending?: AbortSignal): Promise<T> =>
+    parse(await exchange(socketPath, 'GET', path, ANSWER_TIMEOUT_MS, [200], ending), schema)
   return {
     socketPath,
-    status: () => ask('/v1/status', statusSchema),
+    status: (signal) => ask('/v1/status', statusSchema, signal),
     history: async () => (await ask('/v1/history', historySchema)).history,
     async command(kind) {
       const path = `/v1/commands/${kind}`
@@ -63,15 +64,18 @@ async function exchange(
   path: string,
   timeoutMs: number,
   expected: readonly number[],
+  ending?: AbortSignal,
 ): Promise<string> {
-  const signal = AbortSignal.timeout(timeoutMs)
+  const timeout = AbortSignal.timeout(timeoutMs)
+  const signal = ending === undefined ? timeout : AbortSignal.any([timeout, ending])
   try {
     const response = await open(socketPath, method, path, signal)
     const text = await textOf(response)
     if (expected.includes(response.statusCode ?? 0)) return text
     throw refusal(text)
   } catch (error) {
-    if (!signal.aborted) throw error
+    ending?.throwIfAborted()
+    if (!timeout.aborted) throw error
     throw new ApiError(
       'MUSTER_E_API_TIMEOUT',
       `the daemon did not answer within ${timeoutMs / 1_000} s`,
