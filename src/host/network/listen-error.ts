@@ -13,7 +13,7 @@ export function listenError(error: unknown, listen: readonly Multiaddr[]): Netwo
     return new NetworkError(
       'MUSTER_E_PORT_TAKEN',
       `cannot listen on ${places}: TCP port ${ports} is taken by another program`,
-      `is muster running already? \`ss -ltnp sport = :${ports}\` names the program; else choose another port under muster.discovery.listen or with --listen`,
+      `is muster running already? \`ss -ltnp sport = :${ports}\` names the program; else choose another port under muster.listen or with --listen`,
     )
   }
   const why = text.includes('EADDRNOTAVAIL')
@@ -24,6 +24,6 @@ export function listenError(error: unknown, listen: readonly Multiaddr[]): Netwo
   return new NetworkError(
     'MUSTER_E_LISTEN',
     `cannot listen on ${places}: ${why}`,
-    'check muster.discovery.listen and --listen: an address of this machine, and a port from 1024',
+    'check muster.listen and --listen: an address of this machine, and a port from 1024',
   )
 }
