@@ -31,10 +31,9 @@ export async function bundle(entry: string, outfile: string): Promise<Bundle> {
     // Names stay: stack traces of a daemon in the field are read by people.
     minifyWhitespace: true,
     minifySyntax: true,
-    // CommonJS packages within call require() for Node's own modules.
+    // Below the entry's own #! line. CommonJS packages within call require() for Node's own modules.
     banner: {
       js: [
-        '#!/usr/bin/env node',
         `// muster ${packageJson.version}`,
         "import { createRequire as musterCreateRequire } from 'node:module'",
         'const require = musterCreateRequire(import.meta.url)',
