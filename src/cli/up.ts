@@ -1,12 +1,12 @@
 /** `muster up`: the daemon, in the foreground. */
 import type { Command } from 'commander'
-import { type ConfigOption, type Context, withConfig, withSocket } from './context.ts'
+import { type ConfigOption, type Context, collect, withConfig, withSocket } from './context.ts'
 
 interface Options extends ConfigOption {
   readonly state?: string
   readonly socket?: string
   readonly interface?: string
-  readonly listen: readonly string[]
+  readonly listen?: readonly string[]
 }
 
 const HELP = `
@@ -29,9 +29,8 @@ export function addUp(program: Command, context: Context): void {
     .option('--interface <name>', 'name of the WireGuard interface (default: muster0)')
     .option(
       '--listen <address>',
-      'address to listen on, any number of times (default: all, port 7373)',
-      (address: string, addresses: readonly string[]) => [...addresses, address],
-      [],
+      'address to listen on, any number of times (default: all, port 7946)',
+      collect,
     )
     .addHelpText('after', HELP)
     .action((options: Options) => up(options, context))
@@ -43,7 +42,7 @@ async function up(options: Options, { io, version, end }: Context): Promise<void
     ...(state === undefined ? {} : { state }),
     ...(socket === undefined ? {} : { socket }),
     ...(interfaceName === undefined ? {} : { interfaceName }),
-    ...(listen.length === 0 ? {} : { listen }),
+    ...(listen === undefined ? {} : { listen }),
   }
-  end(await io.runDaemon({ files: config, env: io.env, flags }, version))
+  end(await io.runDaemon({ files: config ?? [], env: io.env, flags }, version))
 }
