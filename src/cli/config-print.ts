@@ -14,7 +14,7 @@ export function addConfigPrint(config: Command, context: Context): void {
     )
     .addHelpText('after', HELP)
     .action((options: ConfigOption) => {
-      const config = readConfig({ files: options.config, env: context.io.env, flags: {} })
+      const config = readConfig({ files: options.config ?? [], env: context.io.env, flags: {} })
       context.print(printableConfig(config).trimEnd())
     })
 }

@@ -56,10 +56,15 @@ export const withConfig = (command: Command): Command =>
   command.option(
     '--config <file>',
     'a configuration file, any number of times (default: $MUSTER_CONFIG, else /etc/muster/*.yaml and cloud-config)',
-    (file: string, files: readonly string[]) => [...files, file],
-    [],
+    collect,
   )
 
+/** For an option that may be given any number of times. */
+export const collect = (value: string, values: readonly string[] = []): readonly string[] => [
+  ...values,
+  value,
+]
+
 export interface ConfigOption {
-  readonly config: readonly string[]
+  readonly config?: readonly string[]
 }

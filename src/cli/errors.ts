@@ -1,5 +1,5 @@
 /** How a verb can fail, and the exit code that each failure has. */
-import { ConfigError } from '../config/faults.ts'
+import { ConfigError, placeText } from '../config/faults.ts'
 import { TokenError } from '../core/token.ts'
 import { ApiError, NoDaemonError } from '../host/api/errors.ts'
 import { StoreError } from '../host/store-errors.ts'
@@ -37,9 +37,8 @@ export class VerbError extends Error {
     message: string,
     hint: string,
     data: Readonly<Record<string, unknown>> = {},
-    options?: ErrorOptions,
   ) {
-    super(message, options)
+    super(message)
     this.name = 'VerbError'
     this.code = code
     this.hint = hint
@@ -53,14 +52,28 @@ export interface Failure {
   readonly code: string
   readonly message: string
   readonly hint: string
+  /** What a script may want to know beside the error. */
   readonly data: Readonly<Record<string, unknown>>
+  /** For people; more than one where one error has several causes. */
+  readonly explanations: readonly Explanation[]
+}
+
+export interface Explanation {
+  readonly message: string
+  readonly hint: string
 }
 
 /** What an error means to whoever gave the command; null for one that nobody foresaw. */
 export function failureOf(error: unknown): Failure | null {
   if (error instanceof VerbError) return failure(EXIT.failed, error, error.data)
   if (error instanceof UsageError || error instanceof TokenError) return failure(EXIT.usage, error)
-  if (error instanceof ConfigError) return failure(EXIT.usage, error, { faults: error.faults })
+  if (error instanceof ConfigError) {
+    const explanations = error.faults.map((fault) => ({
+      message: [placeText(fault), fault.message].filter((part) => part !== '').join(': '),
+      hint: fault.hint,
+    }))
+    return { ...failure(EXIT.usage, error, { faults: error.faults }), explanations }
+  }
   if (error instanceof NoDaemonError) return failure(EXIT.noDaemon, error)
   if (error instanceof ApiError || error instanceof StoreError) return failure(EXIT.failed, error)
   return null
@@ -70,4 +83,4 @@ const failure = (
   exitCode: number,
   { code, message, hint }: { readonly code: string; readonly message: string; readonly hint: string },
   data: Failure['data'] = {},
-): Failure => ({ exitCode, code, message, hint, data })
+): Failure => ({ exitCode, code, message, hint, data, explanations: [{ message, hint }] })

@@ -1,7 +1,7 @@
 /** Failures on their way to people and scripts. */
 import { CommanderError } from 'commander'
 import type { Context } from './context.ts'
-import { EXIT, type Failure, failureOf, UsageError } from './errors.ts'
+import { EXIT, type Explanation, type Failure, failureOf, UsageError } from './errors.ts'
 import { plain } from './plain.ts'
 
 /**
@@ -10,13 +10,17 @@ import { plain } from './plain.ts'
  */
 export function reportError(error: unknown, help: string, isJson: boolean, context: Context): number {
   const failure = failureOf(understood(error, help)) ?? unforeseen(error)
-  const { exitCode, code, message, hint, data } = failure
+  const { exitCode, code, message, hint, data, explanations } = failure
   if (isJson) context.printJson({ error: { code, message, hint }, ...data })
-  const [first = '', ...more] = message.split('\n').map(plain)
-  context.remark(`muster: ${first}`)
-  for (const line of more) context.io.stderr.write(`  ${line}\n`)
-  if (hint !== '' && !message.includes(hint)) context.io.stderr.write(`  hint: ${plain(hint)}\n`)
+  for (const explanation of explanations) explain(explanation, context)
   return exitCode
+}
+
+function explain({ message, hint }: Explanation, { io }: Context): void {
+  const [first = '', ...more] = message.split('\n').map(plain)
+  const lines = [`muster: ${first}`, ...more.map((line) => `  ${line}`)]
+  if (hint !== '') lines.push(`  hint: ${plain(hint)}`)
+  io.stderr.write(`${lines.join('\n')}\n`)
 }
 
 /** The parser's complaints in our form. */
@@ -29,5 +33,12 @@ function understood(error: unknown, help: string): unknown {
 function unforeseen(error: unknown): Failure {
   const message = error instanceof Error ? (error.stack ?? error.message) : String(error)
   const hint = 'this is a fault of muster: please report it with these lines'
-  return { exitCode: EXIT.failed, code: 'MUSTER_E_UNEXPECTED', message, hint, data: {} }
+  return {
+    exitCode: EXIT.failed,
+    code: 'MUSTER_E_UNEXPECTED',
+    message,
+    hint,
+    data: {},
+    explanations: [{ message, hint }],
+  }
 }

@@ -65,7 +65,7 @@ async function resetWhatIsThere(options: Options, context: Context): Promise<str
     throw error
   })
   if (status !== null) return resetByDaemon(client, status, options, context)
-  const { stateDirectory } = readConfig({ files: config, env: context.io.env, flags: {} })
+  const { stateDirectory } = readConfig({ files: config ?? [], env: context.io.env, flags: {} })
   return resetHere(stateDirectory, options, context)
 }
 

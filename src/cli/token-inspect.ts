@@ -1,10 +1,9 @@
 /** `muster token inspect`: what a token says, never its secret. */
 import type { Command } from 'commander'
-import { readConfig } from '../config.ts'
-import { parseToken, TOKEN_VERSION, type Token } from '../core/token.ts'
+import { TOKEN_VERSION, type Token } from '../core/token.ts'
 import { type ConfigOption, type Context, type JsonOption, withConfig, withJson } from './context.ts'
 import { UsageError } from './errors.ts'
-import { readFileOrStdin } from './input.ts'
+import { configuredToken, tokenOfArgument, tokenOfFile } from './token-source.ts'
 
 interface Options extends ConfigOption, JsonOption {
   readonly file?: string
@@ -54,7 +53,6 @@ const describe = ({ expect, network, pin }: Token): Omit<Token, 'secret'> & { re
 })
 
 async function tokenOf(text: string | undefined, options: Options, context: Context): Promise<Token> {
-  const { io } = context
   if (text !== undefined && options.file !== undefined) {
     throw new UsageError('there are two tokens: an argument and --file', 'give one of them')
   }
@@ -62,9 +60,8 @@ async function tokenOf(text: string | undefined, options: Options, context: Cont
     context.remark(
       'warning: arguments are seen by others (ps): give a token on the standard input or with --file',
     )
-    return parseToken(text)
+    return tokenOfArgument(text, context)
   }
   const file = text ?? options.file
-  if (file !== undefined) return parseToken(await readFileOrStdin(file, io))
-  return readConfig({ files: options.config, env: io.env, flags: {} }).token
+  return file === undefined ? configuredToken(options.config ?? [], context) : tokenOfFile(file, context)
 }

@@ -1,7 +1,6 @@
 /** `muster token pin`: the token for machines that come later; it joins one cluster and never founds. */
 import type { Command } from 'commander'
-import { readConfig } from '../config.ts'
-import { encodeToken, parseToken, pinToken, type Token } from '../core/token.ts'
+import { encodeToken, pinToken, type Token } from '../core/token.ts'
 import {
   type ConfigOption,
   type Context,
@@ -12,7 +11,7 @@ import {
   withSocket,
 } from './context.ts'
 import { VerbError } from './errors.ts'
-import { readFileOrStdin } from './input.ts'
+import { configuredToken, tokenOfFile } from './token-source.ts'
 
 interface Options extends ConfigOption, JsonOption, SocketOption {
   readonly tokenFile?: string
@@ -43,7 +42,9 @@ export function addTokenPin(token: Command, context: Context): void {
 }
 
 async function pin(options: Options, context: Context): Promise<void> {
-  const token = await tokenOf(options, context)
+  const { tokenFile, config } = options
+  const token =
+    tokenFile === undefined ? configuredToken(config ?? [], context) : await tokenOfFile(tokenFile, context)
   const genesis = options.genesis ?? (await genesisOfDaemon(options, token, context))
   const pinned = pinToken(token, genesis)
   if (token.pin !== null && token.pin !== pinned.pin) {
@@ -58,11 +59,6 @@ async function pin(options: Options, context: Context): Promise<void> {
     context.printJson({ token: text, expect: pinned.expect, network: pinned.network, pin: pinned.pin })
   else context.print(text)
   context.remark(`This is a secret. It joins only cluster ${genesis.slice(0, 12)} of ${token.network}.`)
-}
-
-async function tokenOf({ tokenFile, config }: Options, { io }: Context): Promise<Token> {
-  if (tokenFile !== undefined) return parseToken(await readFileOrStdin(tokenFile, io))
-  return readConfig({ files: config, env: io.env, flags: {} }).token
 }
 
 async function genesisOfDaemon(options: Options, token: Token, context: Context): Promise<string> {

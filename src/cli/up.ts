@@ -25,11 +25,14 @@ export function addUp(program: Command, context: Context): void {
     .description(
       'Runs the daemon in the foreground: finds the others, founds or joins, and keeps this node in.',
     )
-    .option('--state <directory>', 'where the state is kept (default: $MUSTER_STATE, else /var/lib/muster)')
+    .option(
+      '--state <directory>',
+      'where the state is kept (default: $MUSTER_STATE, else /var/lib/muster, on Kairos /usr/local/muster)',
+    )
     .option('--interface <name>', 'name of the WireGuard interface (default: muster0)')
     .option(
       '--listen <address>',
-      'address to listen on, any number of times (default: all, port 7946)',
+      'IP or IP:PORT to listen on, any number of times (default: all, port 7946)',
       collect,
     )
     .addHelpText('after', HELP)
