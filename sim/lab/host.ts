@@ -247,6 +247,8 @@ export class Host {
   async #end(name: NodeJS.Signals): Promise<void> {
     const daemon = this.#daemon
     if (daemon === null) return
+    // Whoever waits for the end must not end first: nothing else may keep Node running.
+    daemon.process.ref()
     signal(daemon.pid, name)
     await daemon.ended
     if (this.#daemon === daemon) this.#daemon = null

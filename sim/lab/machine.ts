@@ -127,6 +127,8 @@ export async function bootMachine(options: MachineOptions): Promise<Machine> {
       parent.stdin.write('keep\n')
     },
     kill: async () => {
+      // Whoever waits for the end must not end first: nothing else may keep Node running.
+      if (parent.exitCode === null && parent.signalCode === null) parent.ref()
       killNow()
       await gone
     },

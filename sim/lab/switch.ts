@@ -106,6 +106,8 @@ export async function createSwitch(): Promise<Switch> {
     unplugAll: async () => {
       if (owner.exitCode !== null || owner.signalCode !== null) return
       const gone = new Promise((resolve) => owner.once('exit', resolve))
+      // Whoever waits for the end must not end first: nothing else may keep Node running.
+      owner.ref()
       signal(pid, 'SIGKILL')
       await gone
     },

@@ -116,7 +116,8 @@ describe('a lab', () => {
     await one.startDaemon()
     const pid = one.daemonPid
     const state = (): string => readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.[0] ?? ''
-    expect(readFileSync(`/proc/${pid}/cmdline`, 'utf8')).toContain('sleep')
+    // A process exists before it has become the program that it is to be.
+    await until('it runs', () => readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('sleep'))
     one.pause()
     await until('it is stopped', () => state() === 'T')
     one.resume()
