@@ -39,7 +39,8 @@ export async function multicastProblem(listening: readonly string[]): Promise<Ho
   return {
     code: 'network.no-multicast-route',
     severity: 'warning',
-    message: 'no route for 224.0.0.0/4 and no default route: mDNS sends nothing and finds nobody',
+    message:
+      'no route for 224.0.0.0/4 and no default route: mDNS can ask nobody, and nobody finds this machine',
     hint: `add a default route, or \`ip route add 224.0.0.0/4 dev <interface>\`, ${PEERS_HINT}`,
   }
 }
