@@ -116,7 +116,6 @@ async function startDaemon(parts: Parts): Promise<Daemon> {
     opened.defer(() => mesh.stop(keep))
     const distribution = startDistribution({
       ...report,
-      kind: settings.cluster.distribution,
       directory: join(stateDirectory, 'etcd'),
       runDirectory: socketPath.replace(/\.sock$/, '.run'),
       onFacts: (facts) => driver.handle({ kind: 'distribution', facts }),

@@ -12,7 +12,7 @@ import { mkdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { type Digest, digest } from '../../core/ids.ts'
-import { syncDirectory, writeDurably } from './durable-file.ts'
+import { syncDirectory, writeDurably } from '../durable-file.ts'
 
 /** Which datastore data belongs to. */
 export interface Marker {
@@ -66,7 +66,7 @@ export async function writeMarker(directory: string, marker: Marker): Promise<vo
   const data = dataDirectory(directory)
   await mkdir(data, { recursive: true, mode: 0o700 })
   await syncDirectory(directory)
-  await writeDurably(markerPath(directory), `${JSON.stringify({ version: 1, ...marker })}\n`, 0o600)
+  await writeDurably(markerPath(directory), `${JSON.stringify({ version: 1, ...marker })}\n`)
 }
 
 /** Renames data and marker together. @returns where they are now. */

@@ -1,8 +1,10 @@
-/** The port between the daemon and what runs on top of the mesh. */
+/**
+ * The port between the daemon and what runs on top of the mesh. Which kind that is, the plan says with its order,
+ * not this machine's file; of kind `none` nothing runs: what ran before is ended, and its data stays.
+ */
 import { resolve } from 'node:path'
 import type { LogFields } from '../../core/events.ts'
 import type { DistributionFacts, DistributionOrder } from '../../core/orders.ts'
-import type { DistributionKind } from '../../core/settings.ts'
 import { EtcdDistribution } from './etcd.ts'
 
 export { probe } from './data.ts'
@@ -21,8 +23,6 @@ export interface Distribution {
 }
 
 export interface DistributionOptions {
-  /** `none` carries out every order as "do not run": what ran before is ended, data stays. */
-  readonly kind: DistributionKind
   /** Durable, this machine's own: /var/lib/muster/etcd. */
   readonly directory: string
   /** Keys lie in its subdirectory `etcd` (0700): best a tmpfs such as /run/muster. The path must not change. */

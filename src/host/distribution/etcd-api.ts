@@ -60,6 +60,8 @@ export interface MemberStatus {
 export interface EtcdApi {
   /** Whether a read through the leader and its quorum works there (a learner's answer may be older). */
   isHealthy(url: string): Promise<boolean>
+  /** Such as 3.4.23. */
+  version(url: string): Promise<string>
   /** That member's own view, which may be behind. A learner refuses. */
   members(url: string): Promise<MemberList>
   status(url: string): Promise<MemberStatus>
@@ -100,6 +102,11 @@ export function connectEtcd(credentials: ClientCredentials): EtcdApi {
     async isHealthy(url) {
       const answer = await ask('GET', `${url}/health`, null, REQUEST_MS)
       return answer.status === 200 && parse(healthSchema, answer.text).health === 'true'
+    },
+    async version(url) {
+      const answer = await ask('GET', `${url}/version`, null, REQUEST_MS)
+      if (answer.status !== 200) throw refused(answer)
+      return parse(versionSchema, answer.text).etcdserver
     },
     members: (url) => call(`${url}/v3/cluster/member/list`, memberListSchema, {}),
     status: (url) => call(`${url}/v3/maintenance/status`, statusSchema, {}),
@@ -197,6 +204,7 @@ const REFUSALS: readonly (readonly [RegExp, Refusal])[] = [
 
 const refusalSchema = z.object({ message: z.string() })
 const healthSchema = z.object({ health: z.string() })
+const versionSchema = z.object({ etcdserver: z.string().max(32) })
 const idSchema = z.string().regex(/^\d{1,20}$/)
 const headerSchema = z.object({ cluster_id: idSchema, member_id: idSchema })
 

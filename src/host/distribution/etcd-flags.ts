@@ -26,25 +26,18 @@ export interface Bootstrap {
 export const urlOf = (address: string, port: number): string =>
   `https://${isIPv6(address) ? `[${address}]` : address}:${port}`
 
-/**
- * Addresses on which clients are served: the member's and 127.0.0.1 for tools on the machine. A member that
- * lives on a loopback address shares the machine with others (a lab), and 127.0.0.1 belongs to none of them.
- */
-export const clientAddresses = (address: string): string[] =>
-  address.startsWith('127.') || address === '::1' ? [address] : [address, '127.0.0.1']
-
 export function etcdArguments(place: MemberPlace, bootstrap: Bootstrap): string[] {
   const { name, address, clientPort, peerPort, credentials } = place
   const peerUrl = urlOf(address, peerPort)
   const clientUrl = urlOf(address, clientPort)
-  const listenClient = clientAddresses(address).map((at) => urlOf(at, clientPort))
   // Only the own name matters in a list of existing members: etcd matches the others by URL.
   const cluster = [`${name}=${peerUrl}`, ...bootstrap.others.map((url, i) => `member-${i}=${url}`)]
   return [
     `--name=${name}`,
     `--data-dir=${place.dataDirectory}`,
     `--listen-peer-urls=${peerUrl}`,
-    `--listen-client-urls=${listenClient.join(',')}`,
+    // Nowhere but on the mesh. 127.0.0.1 often is taken: Debian's package starts an etcd of its own there.
+    `--listen-client-urls=${clientUrl}`,
     `--initial-advertise-peer-urls=${peerUrl}`,
     `--advertise-client-urls=${clientUrl}`,
     `--cert-file=${credentials.server}`,

@@ -16,7 +16,7 @@ import { basename } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
 import type { EtcdLog } from './etcd-log.ts'
-import { noEtcd, unusableEtcd } from './problems.ts'
+import { noEtcd, unknownEtcd, unusableEtcd } from './problems.ts'
 import { PRESENCE_MS } from './timing.ts'
 
 export interface EtcdProcess {
@@ -39,8 +39,14 @@ export interface EtcdProcess {
 export type OnExit = () => void
 
 /**
+ * Those whose flags are the ones that we give. Before 3.4 there are no learners, and a datastore that an etcd of
+ * another series has opened may be closed to those before it.
+ */
+const KNOWN_SERIES: readonly string[] = ['3.4', '3.5']
+
+/**
  * @returns the version, such as 3.4.23
- * @throws DatastoreError where the program is missing or cannot run
+ * @throws DatastoreError where the program is missing, cannot run, or is of a series that is not known
  */
 export async function etcdVersion(binary: string): Promise<string> {
   const result = await execa(binary, ['--version'], {
@@ -54,6 +60,8 @@ export async function etcdVersion(binary: string): Promise<string> {
   if (result.failed || version === undefined) {
     throw unusableEtcd(binary, result.stderr || (result.shortMessage ?? result.stdout))
   }
+  const series = version.split('.').slice(0, 2).join('.')
+  if (!KNOWN_SERIES.includes(series)) throw unknownEtcd(binary, version, KNOWN_SERIES)
   return version
 }
 

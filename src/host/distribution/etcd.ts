@@ -11,7 +11,6 @@
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
-import { assertNever } from '../../core/ids.ts'
 import type { DistributionFacts, DistributionOrder, HostProblem } from '../../core/orders.ts'
 import { credentialPaths } from './credentials.ts'
 import {
@@ -26,13 +25,13 @@ import {
 } from './data.ts'
 import type { Distribution, DistributionOptions } from './distribution.ts'
 import { connectEtcd, type EtcdApi } from './etcd-api.ts'
-import { clientAddresses, etcdArguments, isSameMember, urlOf } from './etcd-flags.ts'
+import { etcdArguments, isSameMember, urlOf } from './etcd-flags.ts'
 import { EtcdLog } from './etcd-log.ts'
 import { etcdVersion } from './etcd-process.ts'
 import { DatastoreFacts } from './facts.ts'
 import { checkListening } from './listening.ts'
 import { Evictor, enter, hostOf, type Joining, promote } from './membership.ts'
-import { type Observation, observe, SILENT } from './observe.ts'
+import { type Observation, observe, SILENT, versionOf } from './observe.ts'
 import { foreignData, memberRemoved, noData, problemOf, wrongCluster } from './problems.ts'
 import { Supervisor } from './supervisor.ts'
 import {
@@ -88,8 +87,7 @@ export class EtcdDistribution implements Distribution {
     this.#loop = this.#live()
   }
 
-  apply(wanted: DistributionOrder): void {
-    const order: DistributionOrder = this.#options.kind === 'none' ? { kind: 'none' } : wanted
+  apply(order: DistributionOrder): void {
     const before = this.#order
     if (isDeepStrictEqual(order, before)) return
     this.#order = order
@@ -132,7 +130,11 @@ export class EtcdDistribution implements Distribution {
     this.#observed = SILENT
     this.#problems = []
     try {
-      if (this.#supervisor.notice(performance.now())) this.#unlink()
+      if (this.#supervisor.notice(performance.now())) {
+        this.#unlink()
+        // Perhaps it ended because another version was installed.
+        this.#version = null
+      }
       if (order === null) return POLL_IDLE_MS
       if (order.kind === 'none' || order.action === 'stop') {
         await this.#supervisor.end('it is not to run here')
@@ -176,34 +178,19 @@ export class EtcdDistribution implements Distribution {
     const wanted: Marker = { genesis: order.genesis, epoch: order.epoch }
     const { isPresent, hasLog, marker } = readData(directory)
     const isOurs = sameDatastore(marker, wanted)
-    switch (order.action) {
-      case 'initialise':
-      case 'run':
-        if (isPresent && !isOurs) {
-          await this.#supervisor.end('its data belongs to another datastore')
-          throw foreignData(path, marker, wanted)
-        }
-        if (this.#supervisor.wasRemoved) throw memberRemoved(path)
-        if (order.action === 'run') {
-          if (!hasLog) throw noData(path)
-          return
-        }
-        break
-      case 'join': {
-        // An older epoch of the same genesis: the plan has given that initialisation up, and says so by this order.
-        const isGivenUp = marker !== null && marker.genesis === wanted.genesis && marker.epoch < wanted.epoch
-        if (isPresent && (isGivenUp || (isOurs && this.#supervisor.wasRemoved))) {
-          await this.#setAside(order, marker?.epoch ?? wanted.epoch)
-        } else if (isPresent && !isOurs) {
-          await this.#supervisor.end('its data belongs to another datastore')
-          throw foreignData(path, marker, wanted)
-        }
-        break
-      }
-      case 'stop':
-        return
-      default:
-        assertNever(order.action)
+    // An older epoch of the same genesis: the plan has given that initialisation up, and says so by this order.
+    const isGivenUp = marker !== null && marker.genesis === wanted.genesis && marker.epoch < wanted.epoch
+    const isForeign = isPresent && !isOurs && (order.action === 'run' || !isGivenUp)
+    if (isForeign) {
+      await this.#supervisor.end('its data belongs to another datastore')
+      throw foreignData(path, marker, wanted)
+    }
+    const { wasRemoved } = this.#supervisor
+    if (wasRemoved && order.action !== 'join') throw memberRemoved(path)
+    if (isPresent && (isGivenUp || wasRemoved)) await this.#setAside(order, marker?.epoch ?? wanted.epoch)
+    if (order.action === 'run') {
+      if (!hasLog) throw noData(path)
+      return
     }
     if (sameDatastore(readData(directory).marker, wanted)) return
     this.#insist(order)
@@ -223,7 +210,7 @@ export class EtcdDistribution implements Distribution {
     const { etcdBinary, clientPort, peerPort, directory } = this.#options
     this.#version ??= await etcdVersion(etcdBinary)
     await checkListening(address, peerPort)
-    for (const at of clientAddresses(address)) await checkListening(at, clientPort)
+    await checkListening(address, clientPort)
     const api = await this.#connect(order)
     const { hasLog } = readData(directory)
     const isNew = order.action === 'initialise' && !hasLog
@@ -245,6 +232,7 @@ export class EtcdDistribution implements Distribution {
       joining.members.map((member) => member.clientUrl),
     )
     this.#observed = observed
+    if (observed.answers) this.#version ??= await versionOf(api, ownUrl)
     if (observed.clusterId !== null && order.clusterId !== null && observed.clusterId !== order.clusterId) {
       throw wrongCluster(observed.clusterId, order.clusterId)
     }

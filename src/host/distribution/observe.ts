@@ -74,6 +74,16 @@ export async function isHealthy(api: EtcdApi, url: string): Promise<boolean> {
   }
 }
 
+/** What it says of itself; null where it says nothing. */
+export async function versionOf(api: EtcdApi, url: string): Promise<string | null> {
+  try {
+    return await api.version(url)
+  } catch (error) {
+    if (error instanceof EtcdApiError) return null
+    throw error
+  }
+}
+
 interface View extends MemberList {
   readonly standing: 'voter' | 'learner'
 }

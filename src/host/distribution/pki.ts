@@ -12,8 +12,8 @@ import { p256 } from '@noble/curves/nist.js'
 import { hkdf } from '@noble/hashes/hkdf.js'
 import { sha256 } from '@noble/hashes/sha2.js'
 import * as x509 from '@peculiar/x509'
+import { writeDurably } from '../durable-file.ts'
 import { type ClientCredentials, credentialPaths } from './credentials.ts'
-import { writeDurably } from './durable-file.ts'
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256' } as const
 const SIGNING = { name: 'ECDSA', hash: 'SHA-256' } as const
@@ -45,7 +45,7 @@ export async function issueCredentials(
   await mkdir(directory, { recursive: true, mode: 0o700 })
   await chmod(directory, 0o700)
   const authority = await deriveAuthority(secret)
-  const hosts = ['127.0.0.1', 'localhost', member.name, member.address]
+  const hosts = [member.name, member.address]
   const paths = credentialPaths(directory)
   // etcd's own gateway calls etcd with the server's certificate, and a peer is as often caller as callee.
   const [server, peer, client] = await Promise.all([
@@ -54,10 +54,10 @@ export async function issueCredentials(
     signLeaf(authority, `muster ${member.name}`, [], ['client']),
   ])
   const ca = `${authority.certificate.toString('pem')}\n`
-  await writeDurably(paths.ca, ca, 0o600)
-  await writeDurably(paths.server, server, 0o600)
-  await writeDurably(paths.peer, peer, 0o600)
-  await writeDurably(paths.client, client, 0o600)
+  await writeDurably(paths.ca, ca)
+  await writeDurably(paths.server, server)
+  await writeDurably(paths.peer, peer)
+  await writeDurably(paths.client, client)
   return { ca, client }
 }
 

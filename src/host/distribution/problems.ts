@@ -67,6 +67,13 @@ export const unusableEtcd = (binary: string, said: string): DatastoreError =>
     'apt-get install --reinstall etcd-server',
   )
 
+export const unknownEtcd = (binary: string, version: string, known: readonly string[]): DatastoreError =>
+  failure(
+    'etcd-version',
+    `${binary} is etcd ${version}, and muster knows how to run ${known.join(' and ')} only`,
+    'install the etcd-server of Debian 12 or 13; no data was touched',
+  )
+
 export const portTaken = (address: string, port: number): DatastoreError =>
   failure(
     'port-taken',

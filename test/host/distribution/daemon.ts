@@ -29,7 +29,6 @@ const jobSchema = z.object({
 const { order, ...options } = jobSchema.parse(JSON.parse(process.argv[2] ?? ''))
 const driver = startDistribution({
   ...options,
-  kind: 'etcd',
   onFacts: () => undefined,
   log: (_level, event) => process.stdout.write(`${event}\n`),
   count: () => undefined,

@@ -29,7 +29,8 @@ export class Member {
   readonly runDirectory: string
   readonly clientUrl: string
   readonly peerUrl: string
-  readonly events: string[] = []
+  /** Of the driver that was started last. */
+  events: string[] = []
   #driver: Distribution | null = null
 
   constructor(root: string, address: string, name: string) {
@@ -55,14 +56,15 @@ export class Member {
   }
 
   start(overrides: Partial<Parameters<typeof startDistribution>[0]> = {}): this {
+    const events: string[] = []
+    this.events = events
     this.#driver = startDistribution({
-      kind: 'etcd',
       directory: this.directory,
       runDirectory: this.runDirectory,
       clientPort: CLIENT_PORT,
       peerPort: PEER_PORT,
       onFacts: () => undefined,
-      log: (_level, event) => this.events.push(event),
+      log: (_level, event) => events.push(event),
       count: () => undefined,
       ...overrides,
     })
