@@ -1,6 +1,6 @@
 /** The muster that a lab runs: the one-file bundle, made afresh where esbuild is, else the sources. */
 import { chmodSync, copyFileSync, existsSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { execa } from 'execa'
 
 const ROOT = join(import.meta.dirname, '../..')
@@ -14,13 +14,15 @@ export interface Program {
 
 /**
  * The bundle starts three times faster and holds less memory than the sources (README, figures), so that
- * is what labs run. MUSTER_LAB_PROGRAM=source runs the sources.
+ * is what labs run. MUSTER_LAB_PROGRAM=source runs the sources, MUSTER_LAB_PROGRAM=FILE a bundle made elsewhere.
  */
 export async function findProgram(): Promise<Program> {
-  const isBundled =
-    existsSync(join(ROOT, 'node_modules/esbuild')) && process.env.MUSTER_LAB_PROGRAM !== 'source'
-  if (!isBundled) return { argv: [process.execPath, join(ROOT, 'src/main.ts')], bundle: null }
-  await execa('npm', ['run', '--silent', 'build'], { cwd: ROOT })
+  const wanted = process.env.MUSTER_LAB_PROGRAM ?? ''
+  const sources: Program = { argv: [process.execPath, join(ROOT, 'src/main.ts')], bundle: null }
+  if (wanted === 'source') return sources
+  if (wanted !== '') return { argv: [process.execPath, resolve(wanted)], bundle: resolve(wanted) }
+  if (!existsSync(join(ROOT, 'node_modules/esbuild'))) return sources
+  await execa('npm', ['run', '--silent', 'bundle'], { cwd: ROOT })
   const bundle = join(ROOT, 'dist/muster.mjs')
   return { argv: [process.execPath, bundle], bundle }
 }
