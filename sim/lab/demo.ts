@@ -102,7 +102,7 @@ async function play(ground: Ground, options: DemoOptions, narrator: Narrator): P
         for (const host of ground.hosts)
           narrator.say(`${host.name}: ${host.log().split('\n').slice(-8).join('\n  ')}`)
       })
-    const keys = keyValue((host) => ground.stateDirectory(host))
+    const keys = keyValue((host) => ground.credentials(host))
     const formed = await finalChecks(ground, watch.view, keys)
     narrator.heading('The cluster')
     narrator.say(clusterTable(watch.view))

@@ -1,25 +1,21 @@
 /** Reads and writes of one key through etcd's own client, with the certificates that the driver made there. */
 import type { Host } from './host.ts'
 
-/** Where the driver keeps an etcd client's credentials, below the daemon's state. */
-const CREDENTIALS = 'etcd/credentials'
-
 /** Runs etcdctl on `host` against the members at `addresses`; throws with its words where it fails. */
 async function etcdctl(
   host: Host,
-  stateDirectory: string,
+  credentials: string,
   addresses: readonly string[],
   args: readonly string[],
 ): Promise<string> {
   const endpoints = addresses.map((address) => `https://${address}:2379`).join(',')
-  const files = `${stateDirectory}/${CREDENTIALS}`
   const result = await host.exec(
     [
       'etcdctl',
       `--endpoints=${endpoints}`,
-      `--cacert=${files}/ca.pem`,
-      `--cert=${files}/client.pem`,
-      `--key=${files}/client.pem`,
+      `--cacert=${credentials}/ca.pem`,
+      `--cert=${credentials}/client.pem`,
+      `--key=${credentials}/client.pem`,
       '--dial-timeout=3s',
       '--command-timeout=8s',
       ...args,
@@ -35,13 +31,13 @@ export interface KeyValue {
   get(host: Host, addresses: readonly string[], key: string): Promise<string>
 }
 
-/** @param stateDirectory the daemon's state as `host.exec` sees it on that host */
-export function keyValue(stateDirectory: (host: Host) => string): KeyValue {
+/** @param credentials directory of an etcd client's credentials as `host.exec` sees it on that host */
+export function keyValue(credentials: (host: Host) => string): KeyValue {
   return {
     put: async (host, addresses, key, value) => {
-      await etcdctl(host, stateDirectory(host), addresses, ['put', key, value])
+      await etcdctl(host, credentials(host), addresses, ['put', key, value])
     },
     get: async (host, addresses, key) =>
-      (await etcdctl(host, stateDirectory(host), addresses, ['get', key, '--print-value-only'])).trimEnd(),
+      (await etcdctl(host, credentials(host), addresses, ['get', key, '--print-value-only'])).trimEnd(),
   }
 }

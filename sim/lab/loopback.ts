@@ -66,7 +66,7 @@ export function createLoopbackLab(options: {
   const destroyNow = (): void => {
     if (over) return
     over = true
-    for (const host of hosts) killProcesses(host)
+    for (const host of hosts) killAllNow(host)
     removeLabDirectory(directory)
   }
   const forget = onEnd(destroyNow)
@@ -119,6 +119,13 @@ function killProcesses(host: Host): number {
   const pids = processesOf(host)
   for (const pid of pids) signal(pid, 'SIGKILL')
   return pids.length
+}
+
+/** For exit handlers. What was killed is gone from the list, what it had just started is found the next time. */
+function killAllNow(host: Host): void {
+  for (let round = 0; round < 100; round++) {
+    if (killProcesses(host) === 0) return
+  }
 }
 
 async function killAll(host: Host): Promise<void> {

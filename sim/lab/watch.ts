@@ -20,7 +20,7 @@ export class Watch {
   readonly #latest = new Map<number, StatusDocument>()
   readonly #listeners: ((change: Change) => void)[] = []
   #startedAt = performance.now()
-  #timer: NodeJS.Timeout | null = null
+  readonly #timers = new Set<NodeJS.Timeout>()
   #stopped = false
 
   constructor(hosts: () => readonly Host[], everyMs = 100) {
@@ -30,12 +30,12 @@ export class Watch {
 
   start(): void {
     this.#startedAt = performance.now()
-    void this.#round()
+    for (const host of this.#hosts()) void this.#follow(host)
   }
 
   stop(): void {
     this.#stopped = true
-    if (this.#timer !== null) clearTimeout(this.#timer)
+    for (const timer of this.#timers) clearTimeout(timer)
   }
 
   get view(): View {
@@ -60,14 +60,20 @@ export class Watch {
     return this.elapsedMs()
   }
 
-  async #round(): Promise<void> {
-    await Promise.all(this.#hosts().map((host) => this.#look(host)))
+  /** Each host at its own pace: one that hangs must not keep news of the others. */
+  async #follow(host: Host): Promise<void> {
+    await this.#look(host)
     if (this.#stopped) return
-    this.#timer = setTimeout(() => void this.#round(), this.#everyMs)
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer)
+      void this.#follow(host)
+    }, this.#everyMs)
+    this.#timers.add(timer)
   }
 
   async #look(host: Host): Promise<void> {
-    const after = await host.status()
+    // A machine that is losing power this moment has no socket to ask.
+    const after = await host.status().catch(() => null)
     if (this.#stopped) return
     const before = this.#latest.get(host.index) ?? null
     if (after === null) this.#latest.delete(host.index)

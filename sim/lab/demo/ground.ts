@@ -5,7 +5,7 @@
 import { closeSync, openSync } from 'node:fs'
 import { configuration, newToken } from '../configuration.ts'
 import type { Host } from '../host.ts'
-import { createLab, STATE_PATH } from '../lab.ts'
+import { createLab } from '../lab.ts'
 import { createLoopbackLab, loopbackAddress } from '../loopback.ts'
 import { hasTool } from '../packages.ts'
 import type { Program } from '../program.ts'
@@ -16,8 +16,8 @@ export interface Ground {
   readonly hosts: readonly Host[]
   /** What this ground cannot show. */
   readonly notChecked: readonly string[]
-  /** State directory of a host's daemon, as commands on the host see it. */
-  stateDirectory(host: Host): string
+  /** Directory of an etcd client's credentials, as commands on the host see it: the driver makes them there. */
+  credentials(host: Host): string
   /** The whole machine dies. */
   kill(host: Host): Promise<void>
   /** After `kill`: the machine is back, its daemon not yet started. */
@@ -49,7 +49,7 @@ export async function namespaces(program: Program, nodes: number): Promise<Groun
     distribution: 'etcd',
     hosts: lab.hosts,
     notChecked: [],
-    stateDirectory: () => STATE_PATH,
+    credentials: () => '/run/muster.run/etcd',
     kill: (host) => lab.powerOff(host),
     revive: (host) => lab.powerOn(host),
     cutOff: (host) =>
@@ -86,7 +86,7 @@ export async function loopback(program: Program, nodes: number): Promise<Ground>
       'machines with names and identities of their own',
       ...(distribution === 'none' ? ['etcd (etcd-server and etcd-client are not installed)'] : []),
     ],
-    stateDirectory: (host) => host.place.stateDirectory,
+    credentials: (host) => host.place.socket().replace(/\.sock$/, '.run/etcd'),
     kill: (host) => lab.killAll(host),
     revive: async () => undefined,
     cutOff: async (host) => host.pause(),
