@@ -16,13 +16,16 @@ async function etcdctl(
       `--cacert=${credentials}/ca.pem`,
       `--cert=${credentials}/client.pem`,
       `--key=${credentials}/client.pem`,
-      '--dial-timeout=3s',
-      '--command-timeout=8s',
+      '--dial-timeout=2s',
+      '--command-timeout=3s',
       ...args,
     ],
-    { env: { ETCDCTL_API: '3' }, timeoutMs: 12_000 },
+    { env: { ETCDCTL_API: '3' }, timeoutMs: 8_000 },
   )
-  if (result.exitCode !== 0) throw new Error(`etcdctl ${args[0]} on ${host.name}: ${result.stderr.trim()}`)
+  if (result.exitCode !== 0) {
+    // Its last line is for people, those before are its library's.
+    throw new Error(`etcdctl ${args[0]} on ${host.name}: ${result.stderr.trim().split('\n').at(-1)}`)
+  }
   return result.stdout
 }
 

@@ -4,6 +4,7 @@
  */
 import type { Host } from '../host.ts'
 import type { KeyValue } from '../key-value.ts'
+import { until } from '../until.ts'
 import { commonLeader, geneses, isDistributed, isMeshed, isReady, leaderHost, type View } from '../view.ts'
 import type { Watch } from '../watch.ts'
 import { type Check, check, servers } from './checks.ts'
@@ -46,7 +47,7 @@ export async function chaos(
       },
       PATIENCE_MS,
     )
-    return `after ${((performance.now() - killedAt) / 1_000).toFixed(1)} s`
+    return `after ${secondsSince(killedAt)}`
   })
   if (ground.distribution === 'etcd') {
     await run('etcd serves without it', () => serves(ground, others, watch.view, keys, 'without-leader'))
@@ -80,7 +81,7 @@ export async function chaos(
         ),
       PATIENCE_MS,
     )
-    return `after ${((performance.now() - at) / 1_000).toFixed(1)} s`
+    return `after ${secondsSince(at)}`
   })
   if (ground.distribution === 'etcd') {
     await run('etcd serves without it, too', () => serves(ground, rest, watch.view, keys, 'without-host'))
@@ -108,6 +109,7 @@ async function waitForAll(ground: Ground, watch: Watch): Promise<void> {
   )
 }
 
+/** Repeats what fails, as clients do: etcd may be electing, and what it was asked meanwhile is lost. */
 async function serves(
   ground: Ground,
   among: readonly Host[],
@@ -119,11 +121,21 @@ async function serves(
   const [first] = left
   const last = left.at(-1)
   if (first === undefined || last === undefined) throw new Error('no server is left')
-  await keys.put(first.host, [first.address], 'muster/chaos', value)
+  const at = performance.now()
+  await until(
+    'a key written',
+    async () => {
+      await keys.put(first.host, [first.address], 'muster/chaos', value)
+      return true
+    },
+    { timeoutMs: PATIENCE_MS },
+  )
   const read = await keys.get(last.host, [last.address], 'muster/chaos')
   if (read !== value) throw new Error(`read ${JSON.stringify(read)}`)
-  return `written on ${first.host.name}, read on ${last.host.name}`
+  return `after ${secondsSince(at)}, written on ${first.host.name}, read on ${last.host.name}`
 }
+
+const secondsSince = (at: number): string => `${((performance.now() - at) / 1_000).toFixed(1)} s`
 
 const only = (view: View, hosts: readonly Host[]): View =>
   new Map([...view].filter(([index]) => hosts.some((host) => host.index === index)))
