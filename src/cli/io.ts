@@ -21,6 +21,8 @@ export interface Io {
   readonly env: Readonly<Record<string, string | undefined>>
   /** The wall clock, against which ages are counted. */
   readonly now: () => Date
+  /** Aborted when so much time has passed. */
+  readonly timeout: (ms: number) => AbortSignal
   /** Aborted when the user wants to go (Ctrl-C) or nobody reads stdout any more; asked for by verbs that stay. */
   readonly leaving: () => AbortSignal
   /** The daemon in the foreground; resolves with its exit code. */
@@ -44,6 +46,7 @@ export function processIo(): Io {
     stderr: process.stderr,
     env: process.env,
     now: () => new Date(),
+    timeout: (ms) => AbortSignal.timeout(ms),
     leaving() {
       const asked = new AbortController()
       for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {

@@ -147,12 +147,13 @@ function facts(status: StatusDocument, now: Date, terminal: Terminal): string[] 
 function datastoreWords({ distribution }: StatusDocument, terminal: Terminal): string {
   const { kind, version, healthy, members } = distribution
   if (kind === 'none') return 'none'
+  if (!healthy && members.length === 0) return `${kind}, not formed yet`
   const health = healthy ? terminal.good('healthy') : terminal.bad('not healthy')
   const list = members.map(({ name, voter, healthy: isWell }) => {
     const remarks = [voter ? [] : 'learner', isWell ? [] : terminal.bad('not healthy')].flat()
     return remarks.length === 0 ? name : `${name} (${remarks.join(', ')})`
   })
-  const who = list.length === 0 ? ', no members yet' : `: ${list.join(', ')}`
+  const who = list.length === 0 ? '' : `: ${list.join(', ')}`
   return `${kind}${version === null ? '' : ` ${version}`}, ${health}${who}`
 }
 

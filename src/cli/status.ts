@@ -66,7 +66,7 @@ async function status(options: Options, context: Context): Promise<void> {
   const document =
     wait === undefined
       ? await client.status()
-      : await waitForStage(client, wait, timeout ?? DEFAULT_TIMEOUT_MS)
+      : await waitForStage(client, wait, timeout ?? DEFAULT_TIMEOUT_MS, context.io)
   if (json) context.printJson(document)
   else context.print(statusText(plainly(document), context.io.now(), context.terminal))
 }

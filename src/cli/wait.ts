@@ -5,6 +5,7 @@ import type { Client } from '../host/api/client.ts'
 import { ApiError, NoDaemonError } from '../host/api/errors.ts'
 import { durationText } from './duration.ts'
 import { VerbError } from './errors.ts'
+import type { Io } from './io.ts'
 import { plain } from './plain.ts'
 
 /** The way to ready in its order; the last two are beside it. */
@@ -27,8 +28,13 @@ const POLL_MS = 250
  * The status in which the stage is reached.
  * @throws VerbError with what the node waits for when the time is over, NoDaemonError where none ever answered.
  */
-export async function waitForStage(client: Client, stage: Stage, timeoutMs: number): Promise<StatusDocument> {
-  const over = AbortSignal.timeout(timeoutMs)
+export async function waitForStage(
+  client: Client,
+  stage: Stage,
+  timeoutMs: number,
+  io: Pick<Io, 'timeout'>,
+): Promise<StatusDocument> {
+  const over = io.timeout(timeoutMs)
   let last: StatusDocument | null = null
   let failure: Absence | null = null
   for (;;) {
