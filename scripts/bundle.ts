@@ -31,6 +31,7 @@ export async function bundle(): Promise<Metafile['inputs']> {
     // CommonJS packages within call require() for Node's own modules.
     banner: {
       js: [
+        '#!/usr/bin/env node',
         "import { createRequire as musterCreateRequire } from 'node:module'",
         'const require = musterCreateRequire(import.meta.url)',
       ].join('\n'),
