@@ -39,8 +39,11 @@ export const FAILURES_SHOWN = 2
 export const REQUEST_MS = 2_500
 /** For a change of membership, which needs the quorum's disks. */
 export const CHANGE_MS = 6_000
-/** etcd hands leadership over before it ends; beyond this it is killed, which its log survives. */
-export const END_GRACE_MS = 10_000
+/**
+ * Before it ends, etcd hands leadership over, which takes a heartbeat where somebody is there to take it; where
+ * nobody is, it would wait for 5 s and two elections. Beyond this it is killed, which its log survives.
+ */
+export const END_GRACE_MS = 5_000
 
 /** How long an obstacle that usually goes by itself is not worth a line in status. */
 export const PATIENCE_MS = 5_000

@@ -1,4 +1,4 @@
 import { describe } from 'vitest'
 import { meshContract } from './contract.ts'
 
-describe('the WireGuard mesh', { timeout: 30_000 }, meshContract)
+describe.concurrent('the WireGuard mesh', { timeout: 120_000 }, meshContract)
