@@ -6,6 +6,7 @@ import type { StatusDocument } from '../core/status.ts'
 import type { Client } from '../host/api/client.ts'
 import { NoDaemonError } from '../host/api/errors.ts'
 import { resetDirectory } from '../host/reset.ts'
+import { StoreError } from '../host/store-errors.ts'
 import { confirm, requireSomebodyToAsk } from './confirm.ts'
 import {
   type ConfigOption,
@@ -83,7 +84,7 @@ async function resetByDaemon(
     )
   }
   const { ok, message } = await client.command('reset')
-  if (ok) return `${message}; ${NOTHING_DELETED}`
+  if (ok) return message
   throw new VerbError('MUSTER_E_REFUSED', message, 'see `muster status` and the log of the daemon')
 }
 
@@ -94,9 +95,14 @@ async function resetHere(directory: string, { yes }: Options, { io }: Context): 
       io,
     )
   }
-  const { aside, moved } = await resetDirectory(directory, io.now())
+  const { aside, moved } = await resetDirectory(directory, io.now()).catch((error: unknown) => {
+    throw isInUse(error) ? new StoreError(error.code, error.message, ASK_ITS_DAEMON) : error
+  })
   if (aside === null) return `there is nothing in ${directory}: this machine is new already`
-  return `moved to ${aside}: ${moved.join(', ')}; ${NOTHING_DELETED}`
+  return `moved to ${aside}, nothing was deleted: ${moved.join(', ')}; the next \`muster up\` starts as a new node`
 }
 
-const NOTHING_DELETED = 'nothing was deleted, remove it yourself if you want the room'
+const ASK_ITS_DAEMON = 'leave --state out and name its daemon with --socket, or end that one first'
+
+const isInUse = (error: unknown): error is StoreError =>
+  error instanceof StoreError && error.code === 'MUSTER_E_STATE_IN_USE'

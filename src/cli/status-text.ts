@@ -51,7 +51,7 @@ const machines = (count: number): string => `${count} machine${count === 1 ? '' 
 function stateWords({ cluster }: StatusDocument, terminal: Terminal): string {
   switch (cluster.state) {
     case 'discovering':
-      return terminal.warn(cluster.id === null ? 'not founded here' : 'joining')
+      return terminal.warn(cluster.id === null ? 'no cluster yet' : 'joining')
     case 'founding':
       return terminal.warn('founding')
     case 'formed':
@@ -107,7 +107,7 @@ function nodesTable(status: StatusDocument, terminal: Terminal): string[] {
     isFormed(status) ? node.role : '',
     node.stage ?? '',
     seenWords(node, terminal),
-    node.path === 'none' || node.path === 'self' ? '' : node.path,
+    pathWords(node),
     marks(status, node),
   ])
   const [first = '', ...rest] = table(header, rows)
@@ -117,6 +117,11 @@ function nodesTable(status: StatusDocument, terminal: Terminal): string[] {
 function seenWords({ alive, lastSeenMs }: StatusNode, terminal: Terminal): string {
   if (alive) return 'alive'
   return terminal.bad(lastSeenMs === null ? 'not yet' : `${durationText(lastSeenMs)} ago`)
+}
+
+/** The way to a machine that is silent is none. */
+function pathWords({ alive, path }: StatusNode): string {
+  return alive && (path === 'direct' || path === 'relayed') ? path : ''
 }
 
 function marks({ self, cluster }: StatusDocument, { id }: StatusNode): string {
@@ -146,7 +151,7 @@ function facts(status: StatusDocument, now: Date, terminal: Terminal): string[] 
 
 function datastoreWords({ distribution }: StatusDocument, terminal: Terminal): string {
   const { kind, version, healthy, members } = distribution
-  if (kind === 'none') return 'none'
+  if (kind === 'none') return 'none, mesh only'
   if (!healthy && members.length === 0) return `${kind}, not formed yet`
   const health = healthy ? terminal.good('healthy') : terminal.bad('not healthy')
   const list = members.map(({ name, voter, healthy: isWell }) => {
@@ -159,8 +164,8 @@ function datastoreWords({ distribution }: StatusDocument, terminal: Terminal): s
 
 const SINCE = / \(since (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)\)$/
 
-/** Ages are what people compare; the document says the moment. */
-function waitingWords(text: string, now: Date): string {
+/** What is waited for, and for how long: ages are what people compare; the document says the moment. */
+export function waitingWords(text: string, now: Date): string {
   return text.replace(SINCE, (_, since: string) => `, for ${ageText(since, now)}`)
 }
 

@@ -7,6 +7,7 @@ import { durationText } from './duration.ts'
 import { VerbError } from './errors.ts'
 import type { Io } from './io.ts'
 import { plain } from './plain.ts'
+import { waitingWords } from './status-text.ts'
 
 /** The way to ready in its order; the last two are beside it. */
 export const STAGES: readonly Stage[] = [
@@ -32,7 +33,7 @@ export async function waitForStage(
   client: Client,
   stage: Stage,
   timeoutMs: number,
-  io: Pick<Io, 'timeout'>,
+  io: Pick<Io, 'timeout' | 'now'>,
 ): Promise<StatusDocument> {
   const over = io.timeout(timeoutMs)
   let last: StatusDocument | null = null
@@ -46,7 +47,7 @@ export async function waitForStage(
       if (isAbsence(error)) failure = error
       else if (!over.aborted) throw error
     }
-    if (over.aborted) throw notReached(stage, timeoutMs, last, failure)
+    if (over.aborted) throw notReached(stage, timeoutMs, last, failure, io.now())
     await sleep(POLL_MS, undefined, { signal: over }).catch(() => undefined)
   }
 }
@@ -69,6 +70,7 @@ function notReached(
   timeoutMs: number,
   last: StatusDocument | null,
   failure: Absence | null,
+  now: Date,
 ): Error {
   const time = durationText(timeoutMs)
   if (last === null) {
@@ -80,7 +82,7 @@ function notReached(
   const { self, waitingFor, problems } = last
   const reasons = [
     ...(failure === null ? [] : [`the daemon answers no longer: ${failure.message}`]),
-    ...waitingFor.map((item) => `waiting for ${item}`),
+    ...waitingFor.map((item) => `waiting for ${waitingWords(item, now)}`),
     ...problems
       .filter(({ severity }) => severity !== 'info')
       .map(({ severity, message, hint }) => `${severity}: ${message} (${hint})`),

@@ -17,7 +17,7 @@ const degradedStatus = (): StatusDocument => {
     cluster: { ...ready.cluster, state: 'degraded', leader: null },
     nodes: [
       node(0),
-      node(1, { alive: false, lastSeenMs: 200_000, path: 'none' }),
+      node(1, { alive: false, lastSeenMs: 200_000, path: 'direct' }),
       node(2, { alive: false, lastSeenMs: null, stage: null, path: 'none' }),
       node(3, { role: 'agent', path: 'relayed', lastSeenMs: 1_900 }),
       node(4, { role: 'pending', address: null, stage: null, path: 'none' }),
@@ -123,7 +123,7 @@ info: this machine has no ID of its own: a copied disk cannot be told from the o
     const firstLine = (expectedMachines: number, state: 'discovering' | 'conflict'): string =>
       shown({ ...forming, cluster: { ...forming.cluster, expect: expectedMachines, state } }).split(';')[0] ??
       ''
-    expect(firstLine(1, 'discovering')).toBe('\nshop-12: not founded here, 2 machines in sight, 1 expected')
+    expect(firstLine(1, 'discovering')).toBe('\nshop-12: no cluster yet, 2 machines in sight, 1 expected')
     expect(firstLine(512, 'conflict')).toBe(
       '\nshop-12: in conflict with another cluster, 2 of 512 machines in sight',
     )

@@ -120,7 +120,8 @@ describe('muster status --wait', () => {
       hint: 'check UDP',
     }
     const remark: StatusProblem = { ...problem, severity: 'info', message: 'quiet' }
-    const forming = { ...formingStatus(), problems: [problem, remark] }
+    const waitingFor = ['1 more machine: 2 of 3 are here (since 2026-01-02T03:04:20.000Z)']
+    const forming = { ...formingStatus(), waitingFor, problems: [problem, remark] }
     lab().daemon.current = forming
     const { code, stdout, stderr } = await waitInVain(['--wait', 'ready', '--timeout', '5m'])
     expect([code, stdout]).toEqual([1, ''])
