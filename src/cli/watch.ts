@@ -61,10 +61,10 @@ function redraw(context: Context): Show {
   const { stdout, now } = context.io
   let isFirst = true
   return (seen) => {
-    const rows = stdout.rows ?? Number.POSITIVE_INFINITY
     const heading = context.terminal.faint(`${timeText(now())}, Ctrl-C ends`)
     const lines = [heading, '', ...textOf(seen, context).split('\n')]
-    const room = Math.max(2, rows - 1)
+    // A terminal that does not know its size says 0.
+    const room = stdout.rows ? Math.max(2, stdout.rows - 1) : Number.POSITIVE_INFINITY
     const shown =
       lines.length <= room ? lines : [...lines.slice(0, room - 1), `… ${lines.length - room + 1} more lines`]
     const body = shown.map((line) => `${line}${CLEAR_TO_END_OF_LINE}\n`).join('')

@@ -223,6 +223,17 @@ describe('muster status --watch', () => {
     expect(stdout.text.split('\x1b[2J')).toHaveLength(2)
   })
 
+  it('draws all of it on a terminal that does not know its size', async () => {
+    await lab().start()
+    const stdout = new Screen(true, 0, 0)
+    const end = new AbortController()
+    const watching = run(status('--watch'), { stdout, leaving: end.signal })
+    await until(() => expect(stdout.text).toContain('cluster 4f1d9a0c4f1d'))
+    end.abort()
+    await watching
+    expect(stdout.text).toContain('this machine rack-1 (server, 10.86.0.1)')
+  })
+
   it('ends with 3 where no daemon answered until the user left', async () => {
     const stdout = new Screen()
     const end = new AbortController()
