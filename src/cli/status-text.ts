@@ -44,7 +44,7 @@ function clusterWords(status: StatusDocument, terminal: Terminal): string {
 }
 
 /** Whether this node holds a plan, so that roles, addresses and a leader mean something. */
-const isFormed = ({ cluster }: StatusDocument): boolean => cluster.id !== null
+const isFormed = ({ nodes }: StatusDocument): boolean => nodes.some((node) => node.role !== 'pending')
 
 const machines = (count: number): string => `${count} machine${count === 1 ? '' : 's'}`
 

@@ -129,12 +129,26 @@ info: this machine has no ID of its own: a copied disk cannot be told from the o
     )
   })
 
+  it('speaks of machines in sight where the cluster is known and its plan is not yet', () => {
+    const forming = formingStatus()
+    const status: StatusDocument = {
+      ...forming,
+      self: { ...forming.self, stage: 'joining' },
+      cluster: { ...forming.cluster, id: '4f1d9a0c'.repeat(8), state: 'discovering' },
+    }
+    expect(shown(status)).toContain(
+      '\nshop-12: joining, 2 of 3 machines in sight; this machine rack-1 waits to be admitted\n',
+    )
+    expect(shown(status)).toContain('\nplan         none yet, cluster 4f1d9a0c4f1d\n')
+  })
+
   it('tells machines of one name apart', () => {
-    const status = { ...formingStatus(), nodes: [node(0, { name: 'rack' }), node(1, { name: 'rack' })] }
+    const nodes = formingStatus().nodes.map((item) => ({ ...item, name: 'rack' }))
+    const status = { ...formingStatus(), nodes }
     expect(shown(status)).toContain(`
-node  id         address    stage  seen   path
-rack  …ooWAlpha  10.86.0.1  ready  alive          this machine
-rack  …ooWBravo  10.86.0.2  ready  alive  direct
+node  id         stage     seen
+rack  …ooWAlpha  founding  alive  this machine
+rack  …ooWBravo            alive
 `)
   })
 
