@@ -90,7 +90,7 @@ function members(state: NodeState, plan: Plan, now: Millis): StatusNode[] {
         member.id === state.id ? stageOf(state, now) : (state.beats.view.nodes.get(member.id)?.stage ?? null),
       alive: isAlive(state, member.id, now),
       lastSeenMs: lastSeen(state, member.id, now),
-      path: pathTo(state, member.id),
+      path: pathTo(state, plan, member.id, now),
       os: NO_OS,
     }),
   )
@@ -125,8 +125,10 @@ function lastSeen(state: NodeState, id: NodeId, now: Millis): number | null {
   return heard === undefined ? null : Math.max(0, now - heard)
 }
 
-function pathTo(state: NodeState, id: NodeId): StatusNode['path'] {
+/** Without a mesh there is nothing to look at: the path to a node that is silent is not known to exist. */
+function pathTo(state: NodeState, plan: Plan, id: NodeId, now: Millis): StatusNode['path'] {
   if (id === state.id) return 'self'
+  if (plan.settings.vpnMode === 'none' && !isAlive(state, id, now)) return 'none'
   return state.mesh.peers.find((peer) => peer.id === id)?.path ?? 'none'
 }
 
