@@ -5,6 +5,7 @@
 import { type KadDHT, kadDHT, passthroughMapper } from '@libp2p/kad-dht'
 import type { DhtStore } from './dht-store.ts'
 import type { NetworkPorts } from './ports.ts'
+import { Throttle } from './throttle.ts'
 
 const PROTOCOL = '/muster/kad/1.0.0'
 /** A newcomer's first answers wait for the first self-query: soon after the first connection. */
@@ -32,7 +33,11 @@ export interface RecordRules {
   newest(values: readonly Uint8Array[]): number
 }
 
-export function musterDht(rules: RecordRules, count: NetworkPorts['count']): ReturnType<typeof kadDHT> {
+export function musterDht(
+  rules: RecordRules,
+  ports: Pick<NetworkPorts, 'log' | 'count'>,
+): ReturnType<typeof kadDHT> {
+  const throttle = new Throttle()
   const make = kadDHT({
     protocol: PROTOCOL,
     clientMode: false,
@@ -46,7 +51,9 @@ export function musterDht(rules: RecordRules, count: NetworkPorts['count']): Ret
       muster: (key, value) => {
         const why = rules.fault(new TextDecoder().decode(key), value)
         if (why === null) return
-        count('network.dht.refused')
+        ports.count('network.dht.refused')
+        // libp2p does not say from whom. Whoever forges one can forge many.
+        if (throttle.mayTell(why, performance.now())) ports.log('warn', 'network.dht.refused', { why })
         throw new Error(why)
       },
     },

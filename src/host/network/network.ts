@@ -86,8 +86,10 @@ export async function startNetwork(options: NetworkOptions): Promise<Network> {
     store,
     rules: options.dht ? options.rules : null,
     multicast: options.mdns ? { tag: options.mdnsTag, listener: multicastListener } : null,
+    log: options.log,
     count: options.count,
   })
+  store.keepPeer(swarm.peerId)
 
   const connections: Connections = watchConnections(swarm, {
     opened: (peer, connection) => {

@@ -45,6 +45,7 @@ export interface SwarmOptions {
     readonly tag: string
     readonly listener: Parameters<typeof multicastDiscovery>[1]
   } | null
+  readonly log: NetworkPorts['log']
   readonly count: NetworkPorts['count']
 }
 
@@ -81,7 +82,7 @@ export async function createSwarm(options: SwarmOptions): Promise<Swarm> {
     services: {
       identify: identify(),
       ping: ping(),
-      dht: rules === null ? () => null : musterDht(rules, options.count),
+      dht: rules === null ? () => null : musterDht(rules, options),
       multicast: multicast === null ? () => null : multicastDiscovery(multicast.tag, multicast.listener),
     },
   })

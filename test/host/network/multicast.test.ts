@@ -60,6 +60,18 @@ describe('mDNS', { timeout: 60_000 }, () => {
     for (const { agent } of ours) expect(await agent.problems()).toEqual([])
   })
 
+  it('a machine that answers with broken packets disturbs nobody', async () => {
+    const parrot = await agents.host({ token: 10 })
+    const script = `${import.meta.dirname}/parrot.ts`
+    const heard = parrot.exec(`${process.execPath} ${script} _lab7._udp.local ${parrot.ip} 3000`)
+    expect(Number(heard)).toBe(3)
+    for (const host of ours) {
+      // Whoever had died would not answer.
+      expect(await host.agent.problems()).toEqual([])
+      expect(host.agent.connected()).toEqual(others(host))
+    }
+  })
+
   it('a newcomer is found though everybody has become quiet', async () => {
     const late = await agents.host()
     await late.agent.start()

@@ -8,14 +8,14 @@ import { bytes, freePort, makePeers, newKey, type Peer, pskOf, text } from './pe
 const peers = makePeers()
 afterEach(() => peers.end())
 
-const SOON = { timeout: 2_000, interval: 20 }
-const LATER = { timeout: 12_000, interval: 100 }
+/** Before what is waited for counts as missing: no statement about speed. */
+const SOON = { timeout: 30_000, interval: 20 }
 
 const connectedTo = (peer: Peer): NodeId[] => [...peer.network.connected()].sort()
 const ids = (...all: Peer[]): NodeId[] => all.map((peer) => peer.id).sort()
 const heard = (peer: Peer): string[] => peer.received.map((message) => text(message.bytes))
 
-describe('the network', { timeout: 15_000 }, () => {
+describe('the network', { timeout: 60_000 }, () => {
   it('two nodes with the same token connect and talk, each message in its order', async () => {
     const seen: string[] = []
     const a = await peers.start({
@@ -38,8 +38,8 @@ describe('the network', { timeout: 15_000 }, () => {
   it('a node with another token sees nothing, and both sides can tell why', async () => {
     const a = await peers.start()
     const other = await peers.start({ token: 8, peers: [a.address] })
-    await vi.waitFor(() => expect(a.count('network.stranger')).toBeGreaterThan(0), LATER)
-    await vi.waitFor(() => expect(other.network.problems()).toHaveLength(1), LATER)
+    await vi.waitFor(() => expect(a.count('network.stranger')).toBeGreaterThan(0), SOON)
+    await vi.waitFor(() => expect(other.network.problems()).toHaveLength(1), SOON)
     expect(other.network.problems()[0]).toMatchObject({ code: 'network.peer-refused' })
     expect(other.network.problems()[0]?.message).toContain(a.address)
     expect([a.network.connected(), other.network.connected()]).toEqual([[], []])
@@ -109,13 +109,14 @@ describe('the network', { timeout: 15_000 }, () => {
     ['a length that never ends', new Uint8Array(32).fill(0xff)],
     ['text', bytes('GET / HTTP/1.1\r\n\r\n')],
     ['half a frame', new Uint8Array([100, 1, 2, 3])],
-    ['noise', crypto.getRandomValues(new Uint8Array(5_000))],
-  ])('garbage for frames (%s) harms nobody', async (_what, garbage) => {
+  ])('garbage for frames (%s) is counted, told, and harms nobody', async (_what, garbage) => {
     const a = await peers.start()
     const foe = await peers.stranger()
     const stream = await foe.stream(a)
     stream.send(garbage)
     await stream.close().catch(() => undefined)
+    await vi.waitFor(() => expect(a.count('network.frame.malformed')).toBe(1), SOON)
+    expect(a.log).toContainEqual({ level: 'warn', event: 'network.frame.malformed' })
     const friend = await peers.start({ peers: [a.address] })
     friend.network.send(a.id, bytes('hello'))
     await vi.waitFor(() => expect(heard(a)).toContain('hello'), SOON)
@@ -145,7 +146,7 @@ describe('the network', { timeout: 15_000 }, () => {
     const flood = Buffer.concat(Array.from({ length: 20_000 }, () => frame))
     const startedAt = performance.now()
     stream.send(flood)
-    await vi.waitFor(() => expect(a.received.length + a.count('network.message.flood')).toBe(20_000), LATER)
+    await vi.waitFor(() => expect(a.received.length + a.count('network.message.flood')).toBe(20_000), SOON)
     const seconds = (performance.now() - startedAt) / 1_000
     expect(a.received.length).toBeGreaterThanOrEqual(1_000)
     expect(a.received.length).toBeLessThanOrEqual(1_000 + 500 * seconds + 1)
@@ -159,7 +160,7 @@ describe('the network', { timeout: 15_000 }, () => {
     const startedAt = performance.now()
     const frame = encode.single(new Uint8Array(MESSAGE_BYTES_MAX)).subarray()
     for (let i = 0; i < 24; i++) stream.send(frame)
-    await vi.waitFor(() => expect(a.received.length).toBe(24), LATER)
+    await vi.waitFor(() => expect(a.received.length).toBe(24), SOON)
     expect(performance.now() - startedAt).toBeGreaterThan(900)
   })
 

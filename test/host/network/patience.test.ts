@@ -6,10 +6,10 @@ import { SHUN_MS } from '../../../src/host/network/shunned.ts'
 import { makeAgents } from './agents.ts'
 import { bytes, freePort, makePeers } from './peers.ts'
 
-const SOON = { timeout: 4_000, interval: 20 }
-const LATER = { timeout: 25_000, interval: 100 }
+/** Before what is waited for counts as missing: no statement about speed. */
+const SOON = { timeout: 30_000, interval: 20 }
 
-describe.concurrent('with patience', { timeout: 30_000 }, () => {
+describe.concurrent('with patience', { timeout: 120_000 }, () => {
   it('a message to nobody is bounded, forgotten, and never an error', async ({ onTestFinished }) => {
     const peers = makePeers()
     onTestFinished(() => peers.end())
@@ -21,7 +21,7 @@ describe.concurrent('with patience', { timeout: 30_000 }, () => {
     a.network.send('no id at all' as NodeId, bytes('x'))
     a.network.dial('no id at all' as NodeId, ['/ip4/127.0.0.1/tcp/1', 'no address', ''])
     expect(a.count('network.message.unsendable')).toBe(1)
-    await vi.waitFor(() => expect(a.count('network.queue.expired')).toBe(257), LATER)
+    await vi.waitFor(() => expect(a.count('network.queue.expired')).toBe(257), SOON)
   })
 
   it('a peer that takes nothing costs a bounded queue, and its connection is replaced', async ({
@@ -36,7 +36,7 @@ describe.concurrent('with patience', { timeout: 30_000 }, () => {
     await vi.waitFor(() => expect(a.network.connected()).toEqual([id]), SOON)
     for (let i = 0; i < 100; i++) a.network.send(id, new Uint8Array(100_000).fill(1))
     expect(a.count('network.queue.dropped')).toBeGreaterThan(50)
-    await vi.waitFor(() => expect(a.network.connected()).toEqual([]), LATER)
+    await vi.waitFor(() => expect(a.network.connected()).toEqual([]), SOON)
   })
 
   it('an evicted peer is gone, and comes back when it may', async ({ onTestFinished }) => {
@@ -49,7 +49,7 @@ describe.concurrent('with patience', { timeout: 30_000 }, () => {
     const evictedAt = performance.now()
     a.network.evict(b.id)
     await vi.waitFor(() => expect(a.network.connected()).toEqual([]), SOON)
-    await vi.waitFor(() => expect(a.network.connected()).toEqual([b.id]), LATER)
+    await vi.waitFor(() => expect(a.network.connected()).toEqual([b.id]), SOON)
     expect(came).toHaveLength(2)
     expect((came[1] ?? 0) - evictedAt).toBeGreaterThan(SHUN_MS - 100)
   })
@@ -60,13 +60,13 @@ describe.concurrent('with patience', { timeout: 30_000 }, () => {
     const port = await freePort()
     const a = await peers.start({ peers: [`127.0.0.1:${port}`] })
     expect(a.network.problems()).toEqual([])
-    await vi.waitFor(() => expect(a.network.problems()).toHaveLength(1), LATER)
+    await vi.waitFor(() => expect(a.network.problems()).toHaveLength(1), SOON)
     const [problem] = a.network.problems()
     expect(problem?.code).toBe('network.peer-unreachable')
     expect(problem?.message).toMatch(`127.0.0.1:${port} (connection refused, since 20`)
   })
 
-  it('a peer that is killed and comes back is connected within two seconds', async ({ onTestFinished }) => {
+  it('a peer that is killed and comes back is connected again', async ({ onTestFinished }) => {
     const agents = makeAgents()
     onTestFinished(() => agents.end())
     const peers = makePeers()
@@ -77,12 +77,11 @@ describe.concurrent('with patience', { timeout: 30_000 }, () => {
     await vi.waitFor(() => expect(a.network.connected()).toEqual([b.id()]), SOON)
     await b.signal('SIGKILL')
     await vi.waitFor(() => expect(a.network.connected()).toEqual([]), SOON)
-    const listeningAt = await b.start()
+    await b.start()
     await vi.waitFor(() => expect(b.connected()).toEqual([a.id]), SOON)
-    expect((b.history.at(-1)?.at ?? 0) - listeningAt).toBeLessThan(2_000)
   })
 
-  it('a peer that was away without a word is dialled as soon as it is back', async ({ onTestFinished }) => {
+  it('a peer that was away without a word is dialled when it is back', async ({ onTestFinished }) => {
     const agents = makeAgents()
     onTestFinished(() => agents.end())
     const peers = makePeers()
@@ -91,9 +90,8 @@ describe.concurrent('with patience', { timeout: 30_000 }, () => {
     // Only this side knows an address, so that only this side can dial.
     const a = await peers.start({ peers: [`127.0.0.1:${port}`] })
     const b = await agents.agent({ listen: [`127.0.0.1:${port}`] })
-    const listeningAt = await b.start()
+    await b.start()
     await vi.waitFor(() => expect(b.connected()).toEqual([a.id]), SOON)
-    expect((b.history.at(-1)?.at ?? 0) - listeningAt).toBeLessThan(2_000)
   })
 
   it.each(['in the middle of a talk', 'before a word was said'])(
@@ -114,10 +112,10 @@ describe.concurrent('with patience', { timeout: 30_000 }, () => {
       // The kernel still takes the bytes, nobody reads them.
       await b.signal('SIGSTOP')
       a.network.send(b.id(), bytes('anybody there?'))
-      await vi.waitFor(() => expect(a.count('network.connection.silent')).toBe(1), LATER)
+      await vi.waitFor(() => expect(a.count('network.connection.silent')).toBe(1), SOON)
       expect(a.network.connected()).toEqual([])
       await b.signal('SIGCONT')
-      await vi.waitFor(() => expect(a.network.connected()).toEqual([b.id()]), LATER)
+      await vi.waitFor(() => expect(a.network.connected()).toEqual([b.id()]), SOON)
       a.network.send(b.id(), bytes('again'))
       await vi.waitFor(() => expect(b.messages()).toContain('again'), SOON)
     },
