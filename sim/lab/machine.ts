@@ -39,6 +39,23 @@ export interface Machine {
 }
 
 /**
+ * How a first process goes on, once it has made its part of the lab: bridged frames shall not pass the host's
+ * packet filter (dockerd sends them there), and it lives until its input ends, or for ever after the word `keep`.
+ */
+export const STAY = `
+for knob in iptables ip6tables arptables; do
+  file=/proc/sys/net/bridge/bridge-nf-call-$knob
+  [ ! -w "$file" ] || echo 0 > "$file"
+done
+echo ready
+while read -r word; do
+  if [ "$word" = keep ]; then
+    while :; do sleep 3600; done
+  fi
+done
+`
+
+/**
  * Runs as first process. The private /run gives every machine its own sockets, WireGuard's among them; /sys
  * is mounted anew to show the machine's own interfaces; identity files are covered where they exist. A
  * machine-id and a boot ID that all machines share would make them one machine to whoever asks.
@@ -60,16 +77,7 @@ mount --bind "$3" /run/lab/shared
 mount -o remount,bind,ro /run/lab/shared
 mount --bind "$2/disk" /run/lab/disk
 ip link set lo up
-for knob in iptables ip6tables arptables; do
-  file=/proc/sys/net/bridge/bridge-nf-call-$knob
-  [ ! -w "$file" ] || echo 0 > "$file"
-done
-echo ready
-while read -r word; do
-  if [ "$word" = keep ]; then
-    while :; do sleep 3600; done
-  fi
-done
+${STAY}
 `
 
 /** Makes the machine and returns when it is up. Throws with the reason where this kernel or user may not. */

@@ -6,7 +6,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { execa } from 'execa'
-import { signal } from './machine.ts'
+import { STAY, signal } from './machine.ts'
 
 export interface Switch {
   /** Connects a machine as port `port`, with interface eth0 and a default route (mDNS needs one). */
@@ -35,23 +35,10 @@ table bridge cut {
 }
 `
 
-const FIRST_PROCESS = `
-for knob in iptables ip6tables arptables; do
-  file=/proc/sys/net/bridge/bridge-nf-call-$knob
-  [ ! -w "$file" ] || echo 0 > "$file"
-done
-echo ready
-while read -r word; do
-  if [ "$word" = keep ]; then
-    while :; do sleep 3600; done
-  fi
-done
-`
-
 /** Makes the switch; it ends with this process, or with {@link Switch.unplugAll}. */
 export async function createSwitch(): Promise<Switch> {
   // No --fork: unshare becomes the shell, so the process ID is known at once.
-  const owner = spawn('unshare', ['--net', 'bash', '-c', FIRST_PROCESS], {
+  const owner = spawn('unshare', ['--net', 'bash', '-c', STAY], {
     stdio: ['pipe', 'pipe', 'pipe'],
     detached: true,
   })
