@@ -2,7 +2,12 @@
 import { request } from 'node:http'
 
 /** Answers the JSON document, or throws where nobody answers within `timeoutMs` or the answer is not 200. */
-export function ask(socketPath: string, path: string, timeoutMs = 2_000): Promise<unknown> {
+export async function ask(socketPath: string, path: string, timeoutMs = 2_000): Promise<unknown> {
+  return JSON.parse(await askText(socketPath, path, timeoutMs))
+}
+
+/** As {@link ask}, for what is no JSON. */
+export function askText(socketPath: string, path: string, timeoutMs = 2_000): Promise<string> {
   return new Promise((resolve, reject) => {
     const call = request({ socketPath, path, timeout: timeoutMs, agent: false }, (answer) => {
       const parts: Buffer[] = []
@@ -14,11 +19,7 @@ export function ask(socketPath: string, path: string, timeoutMs = 2_000): Promis
           reject(new Error(`GET ${path}: ${answer.statusCode} ${text}`))
           return
         }
-        try {
-          resolve(JSON.parse(text))
-        } catch (error) {
-          reject(error)
-        }
+        resolve(text)
       })
     })
     call.on('timeout', () => call.destroy(new Error(`GET ${path}: no answer within ${timeoutMs} ms`)))
