@@ -1,5 +1,5 @@
 /** What happens to a node, and what it wants done: the whole surface between core and host. */
-import type { Digest, Millis, NodeId } from './ids.ts'
+import type { Digest, NodeId } from './ids.ts'
 import type { LeaderRecord } from './leader-record.ts'
 import type { DistributionFacts, DistributionOrder, MeshFacts, MeshOrder } from './orders.ts'
 import type { Message } from './protocol.ts'
@@ -67,9 +67,3 @@ export type Effect =
       readonly event: string
       readonly fields: LogFields
     }
-
-/** An event with the monotonic time at which it happened. */
-export interface Timed {
-  readonly now: Millis
-  readonly event: Event
-}

@@ -41,7 +41,6 @@ export const memberSchema = z.strictObject({
 export type Member = z.infer<typeof memberSchema>
 
 export const sealedSecretSchema = z.strictObject({ node: nodeIdSchema, sealed: bytesSchema(512) })
-export type SealedSecret = z.infer<typeof sealedSecretSchema>
 
 export const genesisSchema = z.strictObject({
   version: z.literal(1),
@@ -65,7 +64,6 @@ export const genesisCertificateSchema = z.strictObject({
   term: countSchema,
   acceptances: z.array(acceptanceSchema).min(1).max(513),
 })
-export type GenesisCertificate = z.infer<typeof genesisCertificateSchema>
 
 export const certifiedGenesisSchema = z.strictObject({
   genesis: genesisSchema,

@@ -11,8 +11,6 @@ export type Digest = Brand<string, 'Digest'>
 export type Millis = Brand<number, 'Millis'>
 /** Election number, of a founding round or of a plan leader: 0 is "none yet", at most {@link MAX_TERM}. */
 export type Term = Brand<number, 'Term'>
-/** Position of a plan in its era: 0 is the genesis. */
-export type PlanIndex = Brand<number, 'PlanIndex'>
 
 /** Largest term or index that a message may carry (2^48): far beyond use, far below loss of integer precision. */
 export const MAX_TERM = 2 ** 48
@@ -21,7 +19,6 @@ export const nodeId = (text: string): NodeId => text as NodeId
 export const digest = (text: string): Digest => text as Digest
 export const millis = (value: number): Millis => value as Millis
 export const term = (value: number): Term => value as Term
-export const planIndex = (value: number): PlanIndex => value as PlanIndex
 
 /** The one order of identifiers everywhere: by code unit, never by locale. */
 export function compareText(a: string, b: string): number {

@@ -7,8 +7,6 @@ import type { LogFields } from '../../core/events.ts'
 import type { DistributionFacts, DistributionOrder } from '../../core/orders.ts'
 import { EtcdDistribution } from './etcd.ts'
 
-export { probe } from './data.ts'
-
 /** Carries out the latest order in the background, again and again, and reports what is true. */
 export interface Distribution {
   /** Takes the order and returns at once; the latest wins, and an equal one starts nothing. */
