@@ -1,0 +1,115 @@
+import { describe, expect, test } from 'vitest'
+import { term } from '../../src/core/ids.ts'
+import type { LeaderRecord } from '../../src/core/leader-record.ts'
+import type { Durable } from '../../src/core/state.ts'
+import { type Actor, type Cast, followersOf, formed, leaderOf, planIn, sent, statusIn } from './cast.ts'
+
+/** Three servers; one of them gets its disk of earlier back, after it signed and voted more. */
+async function backup(): Promise<{ stage: Cast; voter: Actor; copy: Durable }> {
+  const stage = await formed({ count: 4, expect: 3, off: (i) => i === 3, cluster: { distribution: 'etcd' } })
+  stage.pass(2_000)
+  const voter = leaderOf(stage)
+  const copy = voter.disk
+  if (copy === null) throw new Error('nothing on disk')
+  stage.switchOn(stage.actor(3))
+  stage.pass(5_000)
+  expect(planIn(voter).index).toBeGreaterThan(copy.certified?.index ?? 0)
+  expect(planIn(voter).signatures.map(({ node }) => node)).toContain(voter.id)
+  return { stage, voter, copy }
+}
+
+describe('a server whose disk was restored from an old copy', () => {
+  test('finds its own signature in a newer plan, says so, and votes no more', async () => {
+    const { stage, voter, copy } = await backup()
+    stage.switchOff(voter)
+    voter.disk = copy
+    stage.switchOn(voter)
+    expect(voter.state.blocked?.code).toBe('state.restored')
+    expect(statusIn(stage, voter).problems.map(({ code }) => code)).toContain('state.restored')
+    const [other] = stage.actors.filter(({ id }) => id !== voter.id && planIn(voter).plan.voters.includes(id))
+    if (other === undefined) throw new Error('no voter')
+    const votes = sent(voter, 'poll.answer').length
+    stage.hear(voter, other.id, {
+      kind: 'poll',
+      pre: false,
+      era: planIn(other).plan.era,
+      term: term(50),
+      lastTerm: term(50),
+      lastIndex: 50,
+    })
+    expect(sent(voter, 'poll.answer')).toHaveLength(votes)
+  })
+
+  test('is still stopped after another restart', async () => {
+    const { stage, voter, copy } = await backup()
+    stage.switchOff(voter)
+    voter.disk = copy
+    stage.switchOn(voter)
+    stage.switchOff(voter)
+    stage.drop = () => true
+    stage.switchOn(voter)
+    expect(voter.state.blocked?.code).toBe('state.restored')
+    expect(voter.state.replication.role).toBe('idle')
+  })
+
+  test('has its datastore stopped', async () => {
+    const { stage, voter, copy } = await backup()
+    stage.switchOff(voter)
+    voter.disk = copy
+    voter.order = null
+    stage.switchOn(voter)
+    expect(voter.order).toMatchObject({ kind: 'etcd', action: 'stop' })
+  })
+
+  test('finds its own vote in a leader record', async () => {
+    const stage = await formed({ count: 3 })
+    const voter = followersOf(stage)[0]
+    if (voter === undefined) throw new Error('no follower')
+    const copy = voter.disk
+    stage.switchOff(leaderOf(stage))
+    stage.until(() => stage.actors.some((actor) => actor.isOn && actor.state.replication.leadership !== null))
+    const record = stage.actors
+      .flatMap((actor) => actor.effects)
+      .filter((effect) => effect.kind === 'publish')
+      .map((effect): LeaderRecord => effect.record)
+      .find((found) => found.term > 1)
+    if (record === undefined) throw new Error('nothing was published')
+    expect(record.votes.map(({ node }) => node)).toContain(voter.id)
+    stage.switchOff(voter)
+    voter.disk = copy
+    stage.drop = () => true
+    stage.switchOn(voter)
+    stage.tell(voter, { kind: 'leader-records', records: [record] })
+    expect(voter.state.blocked?.code).toBe('state.restored')
+  })
+})
+
+describe('a server whose disk kept its word', () => {
+  test('is never taken for restored, however often it restarts', async () => {
+    const { stage, voter } = await backup()
+    for (let i = 0; i < 5; i++) {
+      stage.switchOff(voter)
+      stage.pass(i * 2_000)
+      stage.switchOn(voter)
+      stage.pass(8_000)
+      expect(voter.state.blocked).toBeNull()
+    }
+  })
+
+  test('believes no plan and no vote with somebody else’s signature in its name', async () => {
+    const { stage, voter, copy } = await backup()
+    const other = stage.actors.find((actor) => actor !== voter)
+    if (other === undefined) throw new Error('alone')
+    stage.switchOff(voter)
+    voter.disk = copy
+    stage.drop = () => true
+    stage.switchOn(voter)
+    const certified = planIn(other)
+    const signatures = certified.signatures.map(({ node, signature }) => ({
+      node,
+      signature: node === voter.id ? other.keys.crypto.sign(new Uint8Array(1)) : signature,
+    }))
+    stage.hear(voter, other.id, { kind: 'plan.share', certified: { ...certified, signatures } })
+    expect(voter.state.blocked).toBeNull()
+  })
+})
