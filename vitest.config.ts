@@ -1,14 +1,14 @@
 /**
- * Two kinds of tests. `unit` runs anywhere. `machine` makes network namespaces, mounts and real datastores, and
- * waits for what happens there: one file after the other, once the rest is done, for two cores hold no more than
- * one lab. Where machines cannot be made it is left out and said so; in CI that is a failure.
+ * Two kinds of tests. `unit` runs anywhere. `machine` needs root: it makes network namespaces, mounts and real
+ * datastores, and waits for what happens there. It comes after the rest, one file after the other, for two cores
+ * hold no more than one lab. Where machines cannot be made it is left out and said so; in CI that is a failure.
  */
 import { configDefaults, defineConfig } from 'vitest/config'
 import { whyNoNamespaces } from './sim/lab/demo/ground.ts'
 
 const MACHINE = [
   'test/lab/**/*.test.ts',
-  'test/host/{mesh,network,distribution}/**/*.test.ts',
+  'test/host/{api,mesh,network,distribution}/**/*.test.ts',
   'test/host/{store,store-crash,reset,identity}.test.ts',
 ]
 
