@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { execa } from 'execa'
 import { z } from 'zod'
 
-export type Purpose = 'lab' | 'demo' | 'bench'
+export type Purpose = 'lab' | 'demo' | 'bench' | 'compose'
 
 export interface DebianPackage {
   readonly name: string
@@ -14,7 +14,11 @@ export interface DebianPackage {
 
 const List = z.object({
   packages: z.array(
-    z.object({ name: z.string(), tool: z.string(), for: z.array(z.enum(['lab', 'demo', 'bench'])) }),
+    z.object({
+      name: z.string(),
+      tool: z.string(),
+      for: z.array(z.enum(['lab', 'demo', 'bench', 'compose'])),
+    }),
   ),
 })
 
