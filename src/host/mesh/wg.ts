@@ -97,8 +97,10 @@ function peerChange(wanted: WantedPeer, actual: DumpPeer | undefined): string[] 
   const allowed = `${wanted.address}/32`
   if (actual?.allowedIps.length !== 1 || actual.allowedIps[0] !== allowed) args.push('allowed-ips', allowed)
   if (wanted.endpoint !== null && wanted.endpoint !== actual?.endpoint) args.push('endpoint', wanted.endpoint)
-  // Last, because it is what makes a new peer initiate a handshake at once.
-  if (actual?.keepaliveS !== KEEPALIVE_S) args.push('persistent-keepalive', `${KEEPALIVE_S}`)
+  // Last, because it is what makes a new peer initiate a handshake at once. Not before there is an endpoint to
+  // send that to: WireGuard would count it as sent, and wait for REKEY_TIMEOUT before the next.
+  const isReachable = wanted.endpoint !== null || (actual?.endpoint ?? null) !== null
+  if (isReachable && actual?.keepaliveS !== KEEPALIVE_S) args.push('persistent-keepalive', `${KEEPALIVE_S}`)
   return args.length === 0 ? [] : ['peer', wanted.publicKey, ...args]
 }
 
