@@ -7,7 +7,13 @@ import type { Figure } from './figure.ts'
 import { type Bench, startAll, untilReady, withLab } from './setting.ts'
 
 const SECONDS = 5
-const PLAIN = { interface: 'wgplain', port: 51999, addresses: ['10.99.0.1', '10.99.0.2'] } as const
+const PLAIN = {
+  interface: 'wgplain',
+  port: 51999,
+  addresses: ['10.99.0.1', '10.99.0.2'],
+  /** In the machine's own memory. */
+  keyFile: '/run/wgplain.key',
+} as const
 
 const Report = z.object({ end: z.object({ sum_received: z.object({ bits_per_second: z.number() }) }) })
 
@@ -77,9 +83,13 @@ async function plainTunnel(one: Host, two: Host, mtu: string): Promise<void> {
     const kernel = await host.exec(['ip', 'link', 'add', PLAIN.interface, 'type', 'wireguard'])
     if (kernel.exitCode !== 0) await host.exec(['wireguard-go', PLAIN.interface])
     await until('the plain interface', async () => await mtuOf(host, PLAIN.interface), { everyMs: 50 })
-    const set = `wg set ${PLAIN.interface} listen-port ${PLAIN.port} private-key /dev/stdin peer ${peer.public}`
+    const set = `wg set ${PLAIN.interface} listen-port ${PLAIN.port} private-key ${PLAIN.keyFile} peer ${peer.public}`
     const configured = await host.exec(
-      ['sh', '-c', `${set} allowed-ips ${peerAddress}/32 endpoint ${other.address}:${PLAIN.port}`],
+      [
+        'sh',
+        '-ec',
+        `umask 077; cat > ${PLAIN.keyFile}; ${set} allowed-ips ${peerAddress}/32 endpoint ${other.address}:${PLAIN.port}`,
+      ],
       { input: own.private },
     )
     if (configured.exitCode !== 0) throw new Error(configured.stderr)
