@@ -68,7 +68,9 @@ describe('a token', () => {
   })
 
   test('of these parts is this text for ever', () => {
-    expect(encodeToken(token())).toBe('muster1UxaSmnpDSo2RwC3PYK4VWBK38eLakvmRmtob4EeTmK1K1SXxSam3Xjxu3yJcFSc')
+    expect(encodeToken(token())).toBe(
+      'muster1UxaSmnpDSo2RwC3PYK4VWBK38eLakvmRmtob4EeTmK1K1SXxSam3Xjxu3yJcFSc',
+    )
   })
 
   test('is read with white space around it', () => {
