@@ -53,7 +53,8 @@ export class ConfigDocument {
         lineCounter: lines,
         prettyErrors: false,
         uniqueKeys: false,
-        logLevel: 'silent',
+        // Not silent: then only the first of several documents would be looked at, without a word.
+        logLevel: 'error',
       })
     } catch {
       return refuse(null, 'cannot be read as YAML', 'it is nested too deeply')
@@ -87,27 +88,17 @@ export class ConfigDocument {
   block(key: string, faults: ConfigFault[]): unknown {
     const node = this.#nodeAt([key])
     if (node === undefined) return undefined
-    const twice = [
-      ...repeated(this.#document.contents, [], 1),
-      ...repeated(node, [key], Number.MAX_SAFE_INTEGER),
-    ]
-    const here = twice.filter((path) => path[0] === key)
-    for (const path of here) {
-      faults.push({
-        ...this.place(path),
-        message: 'stands twice in one map',
-        hint: 'keep one of the two',
-      })
-    }
-    if (here.length > 0) return undefined
     try {
-      return node.toJS(this.#document, { maxAliasCount: ALIASES_MAX })
+      const root = repeated(this.#document.contents, [], 1).filter(([name]) => name === key)
+      const twice = [...root, ...repeated(node, [key], Number.MAX_SAFE_INTEGER)]
+      for (const path of twice) {
+        const message = 'stands twice in one map'
+        faults.push({ ...this.place(path), message, hint: 'keep one of the two' })
+      }
+      return twice.length > 0 ? undefined : node.toJS(this.#document, { maxAliasCount: ALIASES_MAX })
     } catch {
-      faults.push({
-        ...this.place([key]),
-        message: 'uses YAML aliases too much, or one that is not defined',
-        hint: 'write the values out',
-      })
+      const message = 'cannot be read: too deep, or YAML aliases too many or undefined'
+      faults.push({ ...this.place([key]), message, hint: 'write the values out' })
       return undefined
     }
   }

@@ -10,6 +10,9 @@ const TEXT_MAX = 8_192
 /** Its generator makes five texts of 43 random characters; with fewer than this many in all it can be guessed. */
 const MATERIAL_MIN = 22
 
+/** In the token of config/kairos.yaml. */
+const EXAMPLE_WORDS = 'anExampleThatEveryoneKnows'
+
 const otpSchema = z.looseObject({ key: z.coerce.string().optional() }).nullish()
 const tokenSchema = z.looseObject({
   otp: z.looseObject({ dht: otpSchema, crypto: otpSchema }).nullish(),
@@ -21,7 +24,7 @@ const tokenSchema = z.looseObject({
 export interface EdgevpnToken {
   /** Its secret parts, in a fixed order. Secret. */
   readonly material: readonly string[]
-  /** So short that it can be guessed. */
+  /** So short that it can be guessed, or known to everyone. */
   readonly isWeak: boolean
 }
 
@@ -32,7 +35,8 @@ export function readEdgevpnToken(text: string): EdgevpnToken | null {
   const material = [otp?.dht?.key, otp?.crypto?.key, room, rendezvous, mdns].map((part) => part ?? '')
   // Either is what its nodes meet by; text that happens to be base64 of YAML has neither.
   if (material[0] === '' && rendezvous === undefined) return null
-  return { material, isWeak: material.join('').length < MATERIAL_MIN }
+  const all = material.join('')
+  return { material, isWeak: all.length < MATERIAL_MIN || all.includes(EXAMPLE_WORDS) }
 }
 
 function decode(text: string): z.output<typeof tokenSchema> | null {

@@ -1,4 +1,5 @@
 /** The network token out of the configuration: where it is written, and what kind it is. */
+import { createHash } from 'node:crypto'
 import { dirname, resolve } from 'node:path'
 import type { HostProblem } from '../core/orders.ts'
 import { foreignToken, parseToken, type Token, TokenError } from '../core/token.ts'
@@ -24,6 +25,11 @@ export interface NetworkToken {
   readonly token: Token
   readonly isForeign: boolean
 }
+
+/** What the secret in the tokens of the examples is the hash of. */
+const EXAMPLE_WORDS = 'muster: an example, not a secret'
+const isExample = (token: Token): boolean =>
+  Buffer.from(token.secret.reveal()).equals(createHash('sha256').update(EXAMPLE_WORDS).digest())
 
 const HOW = 'make one with `muster token new --expect N --network NAME`'
 
@@ -77,18 +83,21 @@ export function readToken(
   faults: ConfigFault[],
   warnings: HostProblem[],
 ): NetworkToken | null {
+  const warn = (code: string, message: string, hint: string): void => {
+    warnings.push({ code, severity: 'warning', message: `${placeText(place)}: ${message}`, hint })
+  }
   const foreign = readEdgevpnToken(text.trim())
   if (foreign === null) {
     try {
-      return { token: parseToken(text), isForeign: false }
+      const token = parseToken(text)
+      if (isExample(token))
+        warn('config.weak-token', 'this is the token of the examples: everyone knows it', HOW)
+      return { token, isForeign: false }
     } catch (error) {
       if (!(error instanceof TokenError)) throw error
       faults.push({ ...place, message: `is no network token: ${error.message}`, hint: error.hint })
       return null
     }
-  }
-  const warn = (code: string, message: string, hint: string): void => {
-    warnings.push({ code, severity: 'warning', message: `${placeText(place)}: ${message}`, hint })
   }
   warn(
     'config.edgevpn-token',
@@ -96,7 +105,7 @@ export function readToken(
     `give it to muster's nodes only, or ${HOW}`,
   )
   if (foreign.isWeak) {
-    warn('config.weak-token', 'the token is so short that it can be guessed', HOW)
+    warn('config.weak-token', 'the token can be guessed: it is too short, or the one of the example', HOW)
   }
   const network = networkLabel(networkId ?? NETWORK_DEFAULT)
   if (networkId !== null && network !== networkId) {
