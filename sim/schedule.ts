@@ -145,7 +145,7 @@ export function drawSchedule(seed: number): Schedule {
       maxNodes: 64,
       vpnMode: 'wireguard',
       vpnCidr: '10.86.0.0/16',
-      distribution: random.perMille(750) ? 'etcd' : 'none',
+      distribution: focus === 'datastore' || random.perMille(700) ? 'etcd' : 'none',
     },
     settleMs: random.pick([2_000, 5_000, 15_000]),
     network: drawNetwork(random),
@@ -165,7 +165,7 @@ type Focus = 'founding' | 'leader' | 'datastore' | 'mixed'
 const CALMS: Readonly<Record<Focus, readonly number[]>> = {
   founding: [10_000, 30_000],
   leader: [30_000, 90_000],
-  datastore: [60_000, 400_000],
+  datastore: [150_000, 400_000],
   mixed: [5_000, 15_000, 30_000, 60_000, 120_000],
 }
 
@@ -188,14 +188,14 @@ function drawHunts(random: Random, focus: Focus, calmAt: number): Fault[] {
       return [{ ...hunt, everyMs, offMs: random.pick([0, 1_500, 4_500, 9_000]), perMille: 500 }]
     }
     case 'datastore': {
-      const offMs = random.pick([3_000, 30_000, 80_000, 200_000])
+      const offMs = random.pick([3_000, 30_000, 90_000, 90_000, 200_000])
       return [
         {
           ...hunt,
           how: random.pick(['crash', 'hang', 'cut'] as const),
-          everyMs: 2_500,
+          everyMs: random.pick([200, 700, 2_500]),
           offMs,
-          perMille: 250,
+          perMille: 300,
           holder: true,
         },
       ]

@@ -11,6 +11,7 @@ import { strike } from './faults.ts'
 import { createLiar } from './liar.ts'
 import { createMachine, type Machine } from './machine.ts'
 import { createNetwork, type Network } from './network.ts'
+import { contentOf } from './oracles/contents.ts'
 import { expectable, lacks } from './oracles/liveness.ts'
 import { createOracles, type Oracles } from './oracles.ts'
 import { createQueue } from './queue.ts'
@@ -50,7 +51,7 @@ export interface Result {
   readonly excuse: string | null
   readonly steps: number
   readonly virtualMs: number
-  /** Everything that happened, in one number: equal for equal runs. */
+  /** Everything that happened, and what is on the disks at the end: equal for equal runs. */
   readonly digest: string
   readonly counts: ReadonlyMap<string, number>
   /** Whether, and when, every machine that could be was ready after the faults. */
@@ -116,12 +117,8 @@ export async function runSchedule(schedule: Schedule, trace: Trace | null = null
     stepped: (machine, event, effects) => {
       steps += 1
       momentSteps += 1
-      const code =
-        event.kind === 'message'
-          ? event.message.kind.charCodeAt(0) * 31 + event.message.kind.length
-          : event.kind.length
       hashA = Math.imul(hashA ^ (now * 16 + machine), 0x01000193)
-      hashB = Math.imul(hashB + ((code << 8) ^ effects), 0x85ebca6b) ^ (hashA >>> 15)
+      hashB = Math.imul(hashB + ((codeOf(event) << 8) ^ effects), 0x85ebca6b) ^ (hashA >>> 15)
       if (momentSteps === STEPS_PER_MOMENT)
         violate(11, `the cores are busy without end, the last one by '${lastWoken}'`)
     },
@@ -183,15 +180,26 @@ export async function runSchedule(schedule: Schedule, trace: Trace | null = null
     run()
   }
   counters.add('steps', steps)
+  const disks = machines.map(({ disk }) => (disk.durable === null ? 'empty' : contentOf(disk.durable)))
+  const course = `${(hashA >>> 0).toString(16).padStart(8, '0')}${(hashB >>> 0).toString(16).padStart(8, '0')}`
   return {
     violation,
     excuse: world.oracles.founding.excuse() ?? lateExcuse,
     steps,
     virtualMs: now,
-    digest: `${(hashA >>> 0).toString(16).padStart(8, '0')}${(hashB >>> 0).toString(16).padStart(8, '0')}`,
+    digest: `${course}-${sha256(new TextEncoder().encode(disks.join())).slice(0, 8)}`,
     counts: counters.counts,
     readyAt,
   }
+}
+
+/** What happened, in one number: the kind of event, and of whom. */
+function codeOf(event: Event): number {
+  if (event.kind === 'message') {
+    const { kind } = event.message
+    return (kind.charCodeAt(0) * 31 + kind.length) * 127 + event.from.charCodeAt(event.from.length - 1)
+  }
+  return event.kind.length
 }
 
 function settingsOf(schedule: Schedule, index: number): Settings {
