@@ -132,7 +132,7 @@ export function handlePermit(turn: Turn, from: NodeId, message: MessageOf<'permi
   if (act === null || plan === null || asking?.attempt !== message.attempt || act.attempt !== message.attempt)
     return
   // Of an earlier round, of this run or another: it came too late, and that is no fault.
-  if (message.nonce !== asking.nonce || message.era !== plan.era) return
+  if (message.nonce !== asking.nonce || turn.now >= asking.until || message.era !== plan.era) return
   const bytes = permitStatement(plan.era, act, message.nonce)
   if (!plan.voters.includes(from) || !turn.crypto.verify(from, bytes, message.signature)) {
     refuse(turn, from, 'permit', 'not a voter’s signature for this attempt')

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { millis } from '../../src/core/ids.ts'
 import type { MessageOf } from '../../src/core/protocol.ts'
 import { PERMIT_ROUND_MS } from '../../src/core/timing.ts'
 import { type Actor, type Cast, cast, logged, planIn, sent } from './cast.ts'
@@ -81,6 +82,15 @@ describe('the holder of an act', () => {
     if (again === undefined) throw new Error('not permitted')
     stage.hear(holder, first.id, again)
     expect(orders(holder)).toBe('initialise')
+  })
+
+  test('that was frozen counts no permit that waited for it meanwhile', async () => {
+    const { stage, holder, voters } = await asking()
+    const permit = permitBy(stage, voters[0], holder)
+    if (permit === undefined) throw new Error('not permitted')
+    stage.now = millis(stage.now + 60_000)
+    stage.hear(holder, voters[0].id, permit)
+    expect(orders(holder)).toBe('stop')
   })
 
   test('asks anew after a restart: a permit of an earlier run moves nothing', async () => {
