@@ -27,7 +27,7 @@ export function createOracles(
   const founding = createFoundingOracle(violate, liars, leastExpect, world)
   const replication = createReplicationOracle(violate)
   const plans = createPlanOracle(violate, replication, liars)
-  const datastores = createDatastoreOracle(violate, plans)
+  const datastores = createDatastoreOracle(violate, plans, world)
   const records = createRecordOracle(violate)
   const disks = new Map<NodeId, Durable>()
   return {

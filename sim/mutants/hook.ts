@@ -1,11 +1,11 @@
 /** Changes the core while it is loaded, as MUSTER_MUTANT says. */
 import { registerHooks } from 'node:module'
-import { mutants } from './list.ts'
+import { mutants, patchesOf } from './list.ts'
 
 const mutant = mutants.find(({ name }) => name === process.env.MUSTER_MUTANT)
 if (mutant === undefined) throw new Error('MUSTER_MUTANT names no mutant')
 
-const patches = [mutant, ...(mutant.also === undefined ? [] : [{ file: mutant.file, ...mutant.also }])]
+const patches = patchesOf(mutant)
 
 registerHooks({
   load(url, context, nextLoad) {

@@ -11,6 +11,18 @@ export interface Mutant {
   readonly also?: { readonly file?: string; readonly from: string; readonly to: string }
 }
 
+export interface Patch {
+  readonly file: string
+  readonly from: string
+  readonly to: string
+}
+
+/** Everything that is changed for this mutant. */
+export const patchesOf = ({ file, from, to, also }: Mutant): Patch[] => [
+  { file, from, to },
+  ...(also === undefined ? [] : [{ file, ...also }]),
+]
+
 export const mutants: readonly Mutant[] = [
   // --- founding
   {
@@ -286,6 +298,45 @@ export const mutants: readonly Mutant[] = [
     file: 'distribution.ts',
     from: "  if (datastore.members.includes(state.id)) return 'run'\n",
     to: "  if (datastore.members.includes(state.id)) return 'initialise'\n",
+  },
+  {
+    name: 'acts: an outcome that nobody would sign is waited for',
+    file: 'distribution.ts',
+    from: 'if (outcome !== null && endsAct(turn.crypto, plan, outcome)) {',
+    to: 'if (outcome !== null && outcome.attempt < act.attempt) {',
+  },
+  {
+    name: 'certified: what is left of an entry is not issued again',
+    file: 'replication.ts',
+    from: '  if (voting.accepted === null && leadership.queue.length === 0) return\n',
+    to: '  if (leadership.queue.length === 0) return\n',
+    also: {
+      from: '  if (causes.length === 0) return\n',
+      to: '  if (causes.length === 0 || voting.accepted !== null) return\n',
+    },
+  },
+  {
+    name: 'certified: the signed entry is dropped when a plan comes',
+    file: 'certified.ts',
+    from: '  if (accepted === null || before === null || !isAfter(accepted, certified)) return null\n',
+    to: '  if (accepted !== null || before !== null || !isAfter(certified, certified)) return null\n',
+  },
+  {
+    name: 'restored: a whole disk is taken for an old copy',
+    file: 'restored.ts',
+    from: '|| !isAfter(certified, lastEntry(state))) return\n',
+    to: ') return\n',
+  },
+  {
+    name: 'distribution: two datastores may be done',
+    file: 'plan.ts',
+    from: 'if (plan.datastore.clusterId !== null || !isServer(plan, what.node)) return null',
+    to: 'if (!isServer(plan, what.node)) return null',
+    also: {
+      file: 'distribution.ts',
+      from: 'if (plan.datastore.clusterId === null) nameInitialiser(turn, plan)',
+      to: 'if (plan.datastore.members.length < 2) nameInitialiser(turn, plan)',
+    },
   },
   // --- gossip, persistence
   {

@@ -7,12 +7,16 @@ import type { NodeId } from '../../src/core/ids.ts'
 import type { Message } from '../../src/core/protocol.ts'
 import type { Datastore } from '../datastore.ts'
 import type { Machine } from '../machine.ts'
+import type { World } from '../world.ts'
 import type { PlanOracle } from './plans.ts'
 import type { Oracle, Order, Violate } from './watch.ts'
 
-export function createDatastoreOracle(violate: Violate, plans: PlanOracle): Oracle {
-  /** Voters that permitted, by holder, its run and attempt. */
-  const permits = new Map<string, Set<NodeId>>()
+/** Permits older than this are no majority of now: a round of asking, a slow disk, a fast clock. */
+const PERMIT_MS = 5_000
+
+export function createDatastoreOracle(violate: Violate, plans: PlanOracle, world: () => World): Oracle {
+  /** Voters that permitted and when they last did, by holder, its run and attempt. */
+  const permits = new Map<string, Map<NodeId, number>>()
   const secrets = new Map<string, string>()
 
   const checkOrder = (machine: Machine, order: Order): void => {
@@ -47,8 +51,11 @@ export function createDatastoreOracle(violate: Violate, plans: PlanOracle): Orac
     if (action === 'initialise' && inPlace !== undefined && plans.done().has(inPlace)) {
       violate(4, `${id} is to initialise over its data of ${inPlace}`)
     }
-    const given = permits.get(`${id} ${machine.state?.session} ${act.attempt}`) ?? new Set()
-    const count = plan.voters.filter((voter) => voter === id || given.has(voter)).length
+    const given = permits.get(`${id} ${machine.state?.session} ${act.attempt}`)
+    const { now } = world()
+    // Who was frozen, or whose disk held it up, may carry out late what it decided in time.
+    const since = now - machine.awakeSince >= 2 * PERMIT_MS ? now - PERMIT_MS : 0
+    const count = plan.voters.filter((voter) => voter === id || (given?.get(voter) ?? -1) >= since).length
     if (count * 2 <= plan.voters.length) violate(4, `${id} is to ${action} with the permit of ${count} only`)
   }
 
@@ -57,9 +64,9 @@ export function createDatastoreOracle(violate: Violate, plans: PlanOracle): Orac
       if (message.kind !== 'permit') return
       const session = message.nonce.split('.')[0]
       const key = `${to} ${session} ${message.attempt}`
-      const set = permits.get(key) ?? new Set()
-      set.add(machine.keys.id)
-      permits.set(key, set)
+      const given = permits.get(key) ?? new Map()
+      given.set(machine.keys.id, world().now)
+      permits.set(key, given)
     },
     ordered: checkOrder,
     datastoreJoined: (machine: Machine, datastore: Datastore) => {

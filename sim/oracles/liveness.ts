@@ -40,9 +40,6 @@ export function expectable(world: World): {
   if (world.oracles.founding.geneses() > 1) return { machines: [], excuse: excuse ?? 'two geneses' }
   const expects = new Set(on.map((machine) => machine.settings.expect))
   if (expects.size > 1) return { machines: [], excuse: 'machines expect different numbers' }
-  const blocked = on.find((machine) => machine.state?.blocked != null)
-  if (blocked !== undefined)
-    return { machines: [], excuse: `a blocked machine: ${blocked.state?.blocked?.code}` }
   const plan = on.map((m) => m.disk.durable?.certified?.plan).find((known) => known !== undefined)
   if (plan === undefined) {
     const enough = on.length >= quorumOf(on[0]?.settings.expect ?? 1)

@@ -143,6 +143,10 @@ export function createPlanOracle(
       // A node that finds two truths has found a broken rule, whichever it is.
       if (event === 'plan.conflict')
         violate(3, `${machine.keys.id} is in conflict: ${String(fields.message)}`)
+      // Here no disk is ever restored and no machine copied: whoever believes so stops for nothing.
+      if (event === 'state.restored' || event === 'node.cloned') {
+        violate(11, `${machine.keys.id} takes itself for a copy (${event}), and is none`)
+      }
     },
     persisted: (id, durable, before) => {
       const { certified } = durable
