@@ -150,7 +150,7 @@ export class EtcdDistribution implements Distribution {
 
   #fail(error: unknown): number {
     const problem = problemOf(error, this.#options.directory)
-    this.#problems.push(problem)
+    this.#problems = [...this.#problems.filter(({ code }) => code !== problem.code), problem]
     return PASSING.has(problem.code) ? this.#pollMs() : POLL_BLOCKED_MS
   }
 
@@ -208,6 +208,9 @@ export class EtcdDistribution implements Distribution {
   async #launch(order: EtcdOrder): Promise<void> {
     const { address } = order.self
     const { etcdBinary, clientPort, peerPort, directory } = this.#options
+    // An earlier daemon may have died in the moment between making the process and its becoming etcd: not there
+    // at our start, it is now, and has the ports.
+    if (await this.#supervisor.adopt()) return
     this.#version ??= await etcdVersion(etcdBinary)
     await checkListening(address, peerPort)
     await checkListening(address, clientPort)

@@ -54,11 +54,13 @@ export class Supervisor {
     return this.#restartAt
   }
 
-  /** Takes over what an earlier daemon left running. */
-  async adopt(): Promise<void> {
+  /** Takes over what an earlier daemon left running. @returns whether there is something. */
+  async adopt(): Promise<boolean> {
     const { binary, dataDirectory, log, onExit, note } = this.#options
     this.#process = await findEtcd(binary, dataDirectory, log, onExit)
-    if (this.#process !== null) note('info', 'datastore.adopted', { pid: this.#process.pid })
+    if (this.#process === null) return false
+    note('info', 'datastore.adopted', { pid: this.#process.pid })
+    return true
   }
 
   async start(args: readonly string[]): Promise<void> {

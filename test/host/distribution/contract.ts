@@ -163,7 +163,7 @@ export function formationContract(): void {
   it('take in a joiner whose daemon died at any step, without leaving anything behind', async () => {
     const order = d.order('join', known([a, b, c]))
     await d.dieWhile(order, null, lab.killer('nothing runs'))
-    expect(d.etcdPid).toBeNull()
+    await until('nothing runs', () => d.etcdPid === null)
     await d.dieWhile(order, null, lab.killer('etcd runs'))
     d.start().apply('join', order)
     await d.untilHealthy()
@@ -350,7 +350,7 @@ export function machineContract(machine: () => { readonly lab: Lab; readonly nod
     it.each(['nothing runs', 'etcd runs'] as const)('(%s then) goes on where it was', async (then) => {
       const { lab, node } = machine()
       await node.dieWhile(node.order('initialise'), null, lab.killer(then))
-      expect(node.etcdPid === null).toBe(then === 'nothing runs')
+      await until(then, () => (node.etcdPid === null) === (then === 'nothing runs'))
       node.start()
       expect(node.facts.dataEpoch).toBe(1)
       node.apply('initialise')
