@@ -59,7 +59,7 @@ export function readConfig(inputs: ConfigInputs): NodeConfig {
   const kairos = readKairosBlocks(documents, isNamed, faults)
 
   const text = tokenText(tokenFile, muster, kairos, faults, warnings)
-  const token = text === null ? null : readToken(text, kairos.draft.networkId, faults, warnings)
+  const token = text === null ? null : readToken(text, kairos, faults, warnings)
   warnings.push(...publicFileWarnings(documents, blocks, kairos))
   const settings = readSettings({ muster, kairos, text, token, faults, warnings })
   const host = readHostSettings({ flags, env, root, muster, kairos, faults })

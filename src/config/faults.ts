@@ -1,4 +1,5 @@
 /** What can be wrong with a configuration: every fault with its file, line and key, and what to do about it. */
+import { mayBeSecret } from './secrecy.ts'
 
 /** Where something was said. */
 export interface Place {
@@ -45,9 +46,6 @@ export function faultText(fault: ConfigFault): string {
   return `${place}${place === '' ? '' : ': '}${fault.message}\n  hint: ${fault.hint}`
 }
 
-/** Longest text that a message repeats: every token and every key in one is longer. */
-const SHOWN_MAX = 32
-
 /**
  * A value as a message may repeat it. A secret may stand under any key by mistake, so that long texts and what
  * begins like a token are described only.
@@ -68,5 +66,3 @@ export function keyText(path: readonly PropertyKey[]): string {
     .map((part) => (mayBeSecret(part) ? '…' : part))
     .join('.')
 }
-
-const mayBeSecret = (text: string): boolean => text.length > SHOWN_MAX || text.includes('muster1')

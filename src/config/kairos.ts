@@ -6,6 +6,7 @@
 import { z } from 'zod'
 import type { ServerTarget, VpnMode } from '../core/settings.ts'
 import { shown } from './faults.ts'
+import { holdsToken } from './secrecy.ts'
 
 /** What the blocks say in muster's words; null where they say nothing. */
 export interface KairosDraft {
@@ -95,9 +96,18 @@ export const KAIROS_TABLE: readonly KairosEntry[] = [
   entry('p2p.network_token', 'token', 'a token', z.string().min(1), (value, draft) => {
     draft.token = value ?? null
   }),
-  entry('p2p.network_id', null, 'a name', z.string().min(1), (value, draft) => {
-    draft.networkId = value ?? null
-  }),
+  entry(
+    'p2p.network_id',
+    null,
+    'a name',
+    z
+      .string()
+      .min(1)
+      .refine((name) => !holdsToken(name)),
+    (value, draft) => {
+      draft.networkId = value ?? null
+    },
+  ),
   entry(
     'p2p.minimum_nodes',
     'expect',

@@ -9,6 +9,7 @@ import { type ConfigFault, type Place, placeText } from './faults.ts'
 import { readSource, TOKEN_BYTES_MAX } from './files.ts'
 import type { KairosReading } from './kairos-blocks.ts'
 import type { MusterBlock } from './muster-block.ts'
+import { holdsToken } from './secrecy.ts'
 
 /** Kairos' name for the network of who does not name it. */
 const NETWORK_DEFAULT = 'kairos'
@@ -41,6 +42,10 @@ export function readTokenFile(
   warnings: HostProblem[],
 ): TokenText | null {
   const file = resolve(place.file === null ? '.' : dirname(place.file), named)
+  if (holdsToken(named)) {
+    faults.push({ ...place, message: 'is a token, not the name of a file', hint: 'write it into a file' })
+    return null
+  }
   const source = readSource(file, false, faults, place, TOKEN_BYTES_MAX)
   if (source === null) return null
   const lines = source.text.split('\n').map((line) => line.trim())
@@ -76,15 +81,15 @@ const readableByAll = (file: string): HostProblem => ({
   hint: `chmod 600 ${file}`,
 })
 
-/** @param networkId what `p2p.network_id` says: the network's name, where the token has none. */
+/** Where the token does not name the network, `p2p.network_id` does. */
 export function readToken(
   { text, place }: TokenText,
-  networkId: string | null,
+  kairos: KairosReading,
   faults: ConfigFault[],
   warnings: HostProblem[],
 ): NetworkToken | null {
-  const warn = (code: string, message: string, hint: string): void => {
-    warnings.push({ code, severity: 'warning', message: `${placeText(place)}: ${message}`, hint })
+  const warn = (code: string, message: string, hint: string, at: Place = place): void => {
+    warnings.push({ code, severity: 'warning', message: `${placeText(at)}: ${message}`, hint })
   }
   const foreign = readEdgevpnToken(text.trim())
   if (foreign === null) {
@@ -107,12 +112,14 @@ export function readToken(
   if (foreign.isWeak) {
     warn('config.weak-token', 'the token can be guessed: it is too short, or the one of the example', HOW)
   }
+  const { networkId } = kairos.draft
   const network = networkLabel(networkId ?? NETWORK_DEFAULT)
   if (networkId !== null && network !== networkId) {
     warn(
       'config.network-name',
       `the network is named ${network} here: a name has up to 63 of a-z, 0-9 and -`,
       'every machine derives the same name; nothing is to be done',
+      kairos.place('p2p.network_id'),
     )
   }
   // Two names may become one label, and are two networks nevertheless.

@@ -10,6 +10,7 @@ import type { DistributionKind, ServerTarget, VpnMode } from '../core/settings.t
 import { MESH_INTERFACE, MESH_PORT } from '../host/mesh/mesh.ts'
 import { listenFault, peerFault } from './addresses.ts'
 import { shown } from './faults.ts'
+import { holdsToken } from './secrecy.ts'
 import { cidrFault } from './vpn.ts'
 
 export const DEFAULTS = {
@@ -48,7 +49,12 @@ const wants = (what: string) => ({
     issue.input === null ? `has no value: it must be ${what}` : `must be ${what}, not ${shown(issue.input)}`,
 })
 
-const text = (what: string) => z.string(wants(what)).min(1, wants(what))
+const TOKEN_ASTRAY = 'is a network token: only `token` may hold it'
+const text = (what: string) =>
+  z
+    .string(wants(what))
+    .min(1, wants(what))
+    .refine((value) => !holdsToken(value), { error: TOKEN_ASTRAY, abort: true })
 const trueOrFalse = z.boolean(wants('true or false'))
 const whole = (min: number, max: number) => {
   const error = wants(`a whole number from ${min} to ${max}`)
@@ -128,7 +134,7 @@ const discovery = {
     .max(256, 'has more than 256'),
 }
 const muster = {
-  token: text('a token'),
+  token: z.string(wants('a token')).min(1, wants('a token')),
   token_file: text('a path'),
   expect: whole(1, 512),
   servers: z.literal(SERVER_TARGETS, wants('auto, 1, 3, 5 or 7')),

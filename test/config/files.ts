@@ -39,6 +39,7 @@ export interface Files {
   path(name: string): string
   /** Writes a file, 0600 unless told otherwise, with the directories above it. */
   write(name: string, text: string | Uint8Array, mode?: number): string
+  chmod(name: string, mode: number): void
   remove(): void
 }
 
@@ -56,6 +57,7 @@ export function makeFiles(): Files {
       chmodSync(path(name), mode)
       return path(name)
     },
+    chmod: (name, mode) => chmodSync(path(name), mode),
     remove: () => rmSync(directory, { recursive: true }),
   }
 }
