@@ -2,13 +2,13 @@
  * A lab without root: every host is an address of the loopback network. No machine of its own, so no mesh
  * interface and no multicast; the hosts find each other as static peers. Cuts are not possible here.
  */
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Host, type Place } from './host.ts'
 import { signal } from './machine.ts'
 import { onEnd } from './on-end.ts'
 import { installProgram, type Program } from './program.ts'
-import { makeLabDirectory, markOf, type ProcessMark, removeLabDirectory, writeNote } from './registry.ts'
+import { makeLabDirectory, markOf, processesNaming, removeLabDirectory, writeNote } from './registry.ts'
 import { until } from './until.ts'
 
 export interface LoopbackLab {
@@ -73,11 +73,8 @@ export function createLoopbackLab(options: {
   const note = (kept: boolean): void => {
     const owner = markOf(process.pid)
     if (owner === null) throw new Error('/proc is not mounted')
-    const processes = hosts
-      .flatMap(processesOf)
-      .map(markOf)
-      .filter((mark): mark is ProcessMark => mark !== null)
-    writeNote(directory, { name: options.name, owner, processes, kept })
+    // Whoever takes the lab away finds its processes by the directory, which all of them name.
+    writeNote(directory, { name: options.name, owner, processes: [], kept })
   }
   note(false)
 
@@ -101,22 +98,9 @@ export function createLoopbackLab(options: {
   }
 }
 
-/** The daemon, and what it started: all name the host's state directory, whose path is nobody else's. */
-function processesOf(host: Host): number[] {
-  return readdirSync('/proc')
-    .filter((entry) => /^[0-9]+$/.test(entry))
-    .map(Number)
-    .filter((pid) => {
-      try {
-        return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(host.place.stateDirectory)
-      } catch {
-        return false
-      }
-    })
-}
-
+/** The daemon, and what it started: all name the host's state directory. */
 function killProcesses(host: Host): number {
-  const pids = processesOf(host)
+  const pids = processesNaming(host.place.stateDirectory)
   for (const pid of pids) signal(pid, 'SIGKILL')
   return pids.length
 }

@@ -24,7 +24,8 @@ function runAll(): void {
 function install(): void {
   installed = true
   process.once('exit', runAll)
-  // An exit code as a shell would show it; 'exit' above does the work.
+  // An exit code as a shell would show it; 'exit' above does the work. Handled to the end: Ctrl-C reaches us from
+  // the terminal and once more from npm, and the second, without a handler, would kill the clean-up.
   const codes = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const
-  for (const [name, code] of Object.entries(codes)) process.once(name, () => process.exit(code))
+  for (const [name, code] of Object.entries(codes)) process.on(name, () => process.exit(code))
 }

@@ -20,7 +20,7 @@ export interface ProcessMark {
 export interface LabNote {
   readonly name: string
   readonly owner: ProcessMark
-  /** What runs the machines; killing them ends the lab. */
+  /** What runs the machines; killing them ends the lab, with all processes that name its directory. */
   readonly processes: readonly ProcessMark[]
   /** Left running on purpose. */
   readonly kept: boolean
@@ -51,6 +51,20 @@ function runs(mark: ProcessMark): boolean {
   return markOf(mark.pid)?.startTime === mark.startTime
 }
 
+/** Processes with `path` in their command line: one below a lab's directory is nobody else's. */
+export function processesNaming(path: string): number[] {
+  return readdirSync('/proc')
+    .filter((entry) => /^[0-9]+$/.test(entry))
+    .map(Number)
+    .filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(path)
+      } catch {
+        return false
+      }
+    })
+}
+
 /**
  * Takes away what labs whose name begins with `name` left behind: those whose owner died, and with
  * `alsoKept` those that were left running on purpose. Returns the directories that it removed.
@@ -65,6 +79,7 @@ export function cleanStale(name = '', { alsoKept = false } = {}): string[] {
     for (const mark of note.processes) {
       if (runs(mark)) signal(mark.pid, 'SIGKILL')
     }
+    for (const pid of processesNaming(`${directory}/`)) signal(pid, 'SIGKILL')
     removeLabDirectory(directory)
     removed.push(directory)
   }
