@@ -32,7 +32,7 @@ interface Timings {
   firstContactMs: number | null
   /** Everyone held the genesis. */
   foundedMs: number | null
-  /** Everyone had a mesh path to everyone. */
+  /** Everyone had a mesh path to everyone; null where there is no mesh. */
   meshMs: number | null
   /** Every server's datastore member was a healthy voter; null with kind none. */
   distributionMs: number | null
@@ -88,7 +88,7 @@ async function play(ground: Ground, options: DemoOptions, narrator: Narrator): P
     const { view } = watch
     if (hasContact(view)) timings.firstContactMs ??= atMs
     if (isFounded(view, nodes)) timings.foundedMs ??= atMs
-    if (isMeshed(view, nodes)) timings.meshMs ??= atMs
+    if (ground.kind === 'namespaces' && isMeshed(view, nodes)) timings.meshMs ??= atMs
     if (ground.distribution !== 'none' && isDistributed(view, nodes)) timings.distributionMs ??= atMs
   })
   narrator.heading('Formation')
@@ -105,12 +105,12 @@ async function play(ground: Ground, options: DemoOptions, narrator: Narrator): P
     const keys = keyValue((host) => ground.credentials(host))
     const formed = await finalChecks(ground, watch.view, keys)
     narrator.heading('The cluster')
-    narrator.say(clusterTable(watch.view))
+    narrator.say(clusterTable(ground.hosts, watch.view))
     checks.push(...formed)
     if (options.chaos && formed.every((item) => item.ok)) {
       checks.push(...(await chaos(ground, watch, keys, narrator)))
       narrator.heading('The cluster afterwards')
-      narrator.say(clusterTable(watch.view))
+      narrator.say(clusterTable(ground.hosts, watch.view))
     } else if (options.chaos) {
       checks.push({ name: 'chaos', ok: false, seen: 'not begun: the cluster was not whole' })
     }
@@ -130,10 +130,17 @@ function summarise({ timings, checks, notChecked }: Report, narrator: Narrator):
     )
   }
   for (const name of notChecked) narrator.say(`${narrator.warn('not checked')}  ${name}`)
-  const seconds = (value: number | null): string => (value === null ? '-' : `${(value / 1_000).toFixed(2)} s`)
   narrator.heading('From the first start')
-  narrator.say(`first contact ${seconds(timings.firstContactMs)}, founded ${seconds(timings.foundedMs)}`)
-  narrator.say(`mesh ${seconds(timings.meshMs)}, datastore ${seconds(timings.distributionMs)}`)
+  const times = [
+    ['first contact', timings.firstContactMs],
+    ['founded', timings.foundedMs],
+    ['mesh', timings.meshMs],
+    ['datastore', timings.distributionMs],
+  ] as const
+  for (const [name, value] of times) {
+    const seconds = value === null ? '-' : `${(value / 1_000).toFixed(2)} s`
+    narrator.say(`${name.padEnd(13)}  ${seconds.padStart(8)}`)
+  }
 }
 
 function keep(ground: Ground, narrator: Narrator): void {

@@ -21,6 +21,7 @@ export async function chaos(
 ): Promise<Check[]> {
   const checks: Check[] = []
   const genesis = geneses(watch.view).join()
+  const isReal = ground.kind === 'namespaces'
   const run = async (name: string, look: () => Promise<string>): Promise<void> => {
     const result = await check(`chaos: ${name}`, look)
     const mark = result.ok ? narrator.good('ok') : narrator.bad('FAILED')
@@ -35,7 +36,9 @@ export async function chaos(
   const leader = hostAt(ground, leaderHost(watch.view))
   const before = watch.view.get(leader.index)?.self
   const others = ground.hosts.filter((host) => host !== leader)
-  narrator.heading(`Chaos: ${leader.name}, the leader, loses power`)
+  narrator.heading(
+    `Chaos: ${leader.name}, the leader, ${isReal ? 'loses power' : 'is killed with all that it started'}`,
+  )
   const killedAt = performance.now()
   await ground.kill(leader)
   await run('another leader, known to every survivor', async () => {
@@ -52,23 +55,19 @@ export async function chaos(
   if (ground.distribution === 'etcd') {
     await run('etcd serves without it', () => serves(ground, others, watch.view, keys, 'without-leader'))
   }
-  narrator.heading(`${leader.name} gets power again`)
+  narrator.heading(`${leader.name} ${isReal ? 'gets power' : 'is started'} again`)
   await ground.revive(leader)
   await leader.startDaemon()
   await run('it comes back as itself', async () => {
     await waitForAll(ground, watch)
     const after = watch.view.get(leader.index)?.self
     if (after?.id !== before?.id || after?.address !== before?.address) throw new Error('as someone else')
-    return `${after?.name}, ${after?.address ?? 'no address'}`
+    return `${leader.name}, ${after?.address ?? 'no address'}`
   })
 
   const alone = hostAt(ground, others.find((host) => host.index !== leaderHost(watch.view))?.index ?? null)
   const rest = ground.hosts.filter((host) => host !== alone)
-  narrator.heading(
-    ground.kind === 'namespaces'
-      ? `${alone.name} is cut off`
-      : `${alone.name} is frozen (loopback cannot be cut)`,
-  )
+  narrator.heading(`${alone.name} is ${isReal ? 'cut off' : 'frozen (loopback cannot be cut)'}`)
   const id = watch.view.get(alone.index)?.self.id
   await ground.cutOff(alone)
   await run('every other host sees it as silent', async () => {
@@ -86,7 +85,7 @@ export async function chaos(
   if (ground.distribution === 'etcd') {
     await run('etcd serves without it, too', () => serves(ground, rest, watch.view, keys, 'without-host'))
   }
-  narrator.heading(`${alone.name} is connected again`)
+  narrator.heading(`${alone.name} ${isReal ? 'is connected' : 'goes on'} again`)
   await ground.heal(alone)
   await run('everyone is ready, the cluster is the same', async () => {
     await waitForAll(ground, watch)
@@ -130,9 +129,10 @@ async function serves(
     },
     { timeoutMs: PATIENCE_MS },
   )
+  const served = secondsSince(at)
   const read = await keys.get(last.host, [last.address], 'muster/chaos')
   if (read !== value) throw new Error(`read ${JSON.stringify(read)}`)
-  return `after ${secondsSince(at)}, written on ${first.host.name}, read on ${last.host.name}`
+  return `after ${served}, written on ${first.host.name}, read on ${last.host.name}`
 }
 
 const secondsSince = (at: number): string => `${((performance.now() - at) / 1_000).toFixed(1)} s`

@@ -84,6 +84,7 @@ export async function loopback(program: Program, nodes: number): Promise<Ground>
       'WireGuard mesh and mesh addresses (vpn.mode none)',
       'discovery by mDNS (loopback has no multicast)',
       'machines with names and identities of their own',
+      'cuts in the network (loopback has no cables)',
       ...(distribution === 'none' ? ['etcd (etcd-server and etcd-client are not installed)'] : []),
     ],
     credentials: (host) => host.place.socket().replace(/\.sock$/, '.run/etcd'),

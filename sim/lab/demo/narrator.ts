@@ -25,6 +25,8 @@ export class Narrator {
   readonly #stream: NodeJS.WriteStream
   /** Hosts by the IDs of their nodes: machines without a name of their own would be all the same. */
   readonly #names = new Map<string, string>()
+  /** What each host said last, also before it fell silent. */
+  readonly #last = new Map<number, StatusDocument>()
   #leader = ''
   /** What lasts, by host and kind: since when it is said, and whether it was told. */
   readonly #lasting = new Map<string, { text: string; sinceMs: number; isTold: boolean }>()
@@ -66,8 +68,11 @@ export class Narrator {
       return
     }
     this.#names.set(after.self.id, host.name)
-    const news = this.#ownNews(before, after)
-    const stage = before?.self.stage === after.self.stage ? null : after.self.stage
+    const last = this.#last.get(host.index) ?? null
+    this.#last.set(host.index, after)
+    const news = this.#ownNews(last, after)
+    if (before === null) news.unshift(last === null ? `is up as ${shortId(after.self.id)}` : 'answers again')
+    const stage = last?.self.stage === after.self.stage ? null : after.self.stage
     const arrow = stage === null ? '' : `${news.length === 0 ? '' : ' '}→ ${this.#stageText(stage)}`
     if (news.length > 0 || arrow !== '') this.event(atMs, host, `${news.join(', ')}${arrow}`)
     this.#tellLeader(after, atMs)
@@ -79,7 +84,6 @@ export class Narrator {
   #ownNews(before: StatusDocument | null, after: StatusDocument): string[] {
     const news: string[] = []
     const { self, cluster, nodes } = after
-    if (before === null) news.push(`is up as ${shortId(self.id)}`)
     const known = new Set(before?.nodes.map((node) => node.id))
     const found = nodes
       .filter((node) => node.id !== self.id && !known.has(node.id))
@@ -101,6 +105,12 @@ export class Narrator {
     return news
   }
 
+  /** The text with the hosts' names for the nodes'. */
+  #withHosts(text: string, nodes: StatusDocument['nodes']): string {
+    const names = new Map(nodes.map((node) => [node.name, this.#nameOf(node)]))
+    return text.replace(/[A-Za-z0-9-]+/g, (word) => names.get(word) ?? word)
+  }
+
   #nameOf(node: { readonly id: string; readonly name: string }): string {
     return this.#names.get(node.id) ?? node.name
   }
@@ -111,8 +121,8 @@ export class Narrator {
   }
 
   /** Told when the first host waits for it for a while. */
-  #tellWaiting(host: Host, { waitingFor: [waits] }: StatusDocument, atMs: number): void {
-    const text = waits?.replace(/ \(since [^)]*\)$/, '') ?? ''
+  #tellWaiting(host: Host, { waitingFor: [waits], nodes }: StatusDocument, atMs: number): void {
+    const text = this.#withHosts(waits?.replace(/ \(since [^)]*\)$/, '') ?? '', nodes)
     if (!this.#lasts(`${host.index} waits`, text, atMs) || text === '' || text === this.#waits) return
     this.#waits = text
     this.event(atMs, host, `waits for ${text}`)

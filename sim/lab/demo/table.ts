@@ -1,12 +1,13 @@
 /** The cluster as a table of plain text. */
 import type { StatusDocument } from '../../../src/core/status.ts'
+import type { Host } from '../host.ts'
 import type { View } from '../view.ts'
 import { shortId } from './narrator.ts'
 
-/** One line per node, as the node itself sees itself; a star marks the leader. */
-export function clusterTable(view: View): string {
+/** One line per host, as its node sees itself; a star marks the leader. */
+export function clusterTable(hosts: readonly Host[], view: View): string {
   const header = ['node', 'id', 'role', 'address', 'stage', 'paths', 'datastore']
-  const rows = [...view.entries()].sort(([a], [b]) => a - b).map(([, status]) => row(status))
+  const rows = hosts.map((host) => row(host, view.get(host.index)))
   const lines = [header, ...rows]
   const widths = header.map((_, column) => Math.max(...lines.map((cells) => cells[column]?.length ?? 0)))
   return lines
@@ -19,7 +20,8 @@ export function clusterTable(view: View): string {
     .join('\n')
 }
 
-function row(status: StatusDocument): string[] {
+function row(host: Host, status: StatusDocument | undefined): string[] {
+  if (status === undefined) return [host.name, 'does not answer']
   const { self, cluster, nodes, distribution } = status
   const peers = nodes.filter((node) => node.path !== 'self' && node.address !== null)
   const kinds = [...new Set(peers.map((node) => node.path))].sort()
@@ -30,7 +32,7 @@ function row(status: StatusDocument): string[] {
       ? '-'
       : `${distribution.kind} ${member.voter ? 'voter' : 'learner'}${member.healthy ? '' : ', not healthy'}`
   return [
-    `${self.name}${cluster.leader === self.id ? ' *' : ''}`,
+    `${host.name}${cluster.leader === self.id ? ' *' : ''}`,
     shortId(self.id),
     self.role,
     self.address ?? '-',
