@@ -1,7 +1,8 @@
 /** How a verb can fail, and the exit code that each failure has. */
 import { ConfigError, placeText } from '../config/faults.ts'
 import { TokenError } from '../core/token.ts'
-import { ApiError, NoDaemonError } from '../host/api/errors.ts'
+import { ApiError, ApiServerError, NoDaemonError } from '../host/api/errors.ts'
+import { NetworkError } from '../host/network/errors.ts'
 import { StoreError } from '../host/store-errors.ts'
 
 export const EXIT = { fine: 0, failed: 1, usage: 2, noDaemon: 3 } as const
@@ -76,6 +77,7 @@ export function failureOf(error: unknown): Failure | null {
   }
   if (error instanceof NoDaemonError) return failure(EXIT.noDaemon, error)
   if (error instanceof ApiError || error instanceof StoreError) return failure(EXIT.failed, error)
+  if (error instanceof NetworkError || error instanceof ApiServerError) return failure(EXIT.failed, error)
   return null
 }
 
