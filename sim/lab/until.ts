@@ -46,17 +46,3 @@ export async function until<T>(
   const cause = lastError instanceof Error ? `\nlast error: ${lastError.message}` : ''
   throw new NotInTime(`not within ${timeoutMs} ms: ${what}${cause}${seen}`)
 }
-
-/** Watches that a condition stays true for all of `forMs`; throws at the first look at which it is not. */
-export async function always(
-  what: string,
-  look: () => boolean | Promise<boolean>,
-  forMs: number,
-  everyMs = 200,
-): Promise<void> {
-  const deadline = performance.now() + forMs
-  while (performance.now() < deadline) {
-    if (!(await look())) throw new Error(`did not stay true: ${what}`)
-    await sleep(everyMs)
-  }
-}
