@@ -19,8 +19,6 @@ export interface CorpusEntry extends z.infer<typeof entrySchema> {
 
 const directory = fileURLToPath(new URL('./corpus/', import.meta.url))
 
-export const corpusFile = (name: string): string => `${directory}${name}.json`
-
 export const readCorpus = (): CorpusEntry[] =>
   readdirSync(directory)
     .filter((file) => file.endsWith('.json'))
