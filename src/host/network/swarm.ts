@@ -6,12 +6,12 @@ import type { ConnectionGater, ConnectionProtector, Libp2p } from '@libp2p/inter
 import type { KadDHT } from '@libp2p/kad-dht'
 import { type Ping, ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
-import { yamux } from '@libp2p/yamux'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p } from 'libp2p'
 import { dialable, ipOf, isWithin } from './addresses.ts'
 import { musterDht, type RecordRules } from './dht.ts'
 import type { DhtStore } from './dht-store.ts'
+import { frugalYamux } from './frugal-yamux.ts'
 import { type Multicast, multicastDiscovery } from './multicast.ts'
 import type { NetworkPorts } from './ports.ts'
 import type { Shunned } from './shunned.ts'
@@ -74,8 +74,7 @@ export async function createSwarm(options: SwarmOptions): Promise<Swarm> {
     transports: [tcp()],
     connectionProtector: options.protector,
     connectionEncrypters: [noise()],
-    // Channels keep connections alive themselves, and know more by it: see liveness.ts.
-    streamMuxers: [yamux({ enableKeepAlive: false })],
+    streamMuxers: [frugalYamux()],
     connectionManager: CONNECTION_LIMITS,
     connectionMonitor: { enabled: false },
     connectionGater: gater(options.shunned, excludedCidr),
