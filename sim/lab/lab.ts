@@ -78,11 +78,12 @@ export async function createLab(options: LabOptions): Promise<Lab> {
   const forget = onEnd(destroyNow)
   const destroy = async (): Promise<void> => {
     if (over) return
-    over = true
-    forget()
     await Promise.all([...machines.values()].map((machine) => machine.kill()))
     await network?.unplugAll()
     removeLabDirectory(directory)
+    // Not before: who is interrupted on the way leaves the rest to destroyNow.
+    over = true
+    forget()
   }
   const note = (kept: boolean): void => {
     const pids = [...machines.values()].map((machine) => machine.pid)

@@ -90,10 +90,11 @@ export function createLoopbackLab(options: {
     },
     destroy: async () => {
       if (over) return
-      over = true
-      forget()
       await Promise.all(hosts.map(killAll))
       removeLabDirectory(directory)
+      // Not before: who is interrupted on the way leaves the rest to destroyNow.
+      over = true
+      forget()
     },
   }
 }
