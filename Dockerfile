@@ -26,6 +26,8 @@ RUN apt-get update \
 COPY --from=build /muster/node_modules/node/bin/node /usr/local/bin/
 COPY --from=build /muster/dist/muster.mjs /usr/local/lib/
 
+# One arena of the C library instead of one for each thread: 10 MiB less.
+ENV MALLOC_ARENA_MAX=1
 VOLUME /var/lib/muster
 HEALTHCHECK --interval=10s --timeout=10s --start-period=2m \
   CMD ["muster", "status", "--wait", "ready", "--timeout", "5s"]

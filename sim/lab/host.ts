@@ -117,7 +117,8 @@ export class Host {
     const child = spawn(file, args, {
       stdio: ['ignore', log, log],
       detached: true,
-      env: { PATH, HOME: '/root', NODE_ENV: 'production', ...options.env },
+      // As the installed launcher starts it.
+      env: { PATH, HOME: '/root', NODE_ENV: 'production', MALLOC_ARENA_MAX: '1', ...options.env },
     })
     closeSync(log)
     const ended = new Promise<number>((resolve) => {
