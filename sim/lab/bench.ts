@@ -40,11 +40,13 @@ interface Options {
   readonly json: boolean
 }
 
-function parseOptions(args: readonly string[]): Options {
+/** Null asks for the help. */
+function parseOptions(args: readonly string[]): Options | null {
   const options = {
     only: { type: 'string', multiple: true },
     runs: { type: 'string' },
     json: { type: 'boolean' },
+    help: { type: 'boolean', short: 'h' },
   } as const
   let values: ReturnType<typeof parseArgs<{ options: typeof options }>>['values']
   try {
@@ -52,8 +54,9 @@ function parseOptions(args: readonly string[]): Options {
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message : String(error))
   }
+  if (values.help === true) return null
   const only = values.only ?? Object.keys(BENCHES)
-  const unknown = only.find((name) => !(name in BENCHES))
+  const unknown = only.find((name) => !Object.hasOwn(BENCHES, name))
   if (unknown !== undefined) throw new UsageError(`--only ${unknown}: known are ${NAMES}`)
   const runs = Number(values.runs ?? '3')
   if (!Number.isInteger(runs) || runs < 1 || runs > 100) {
@@ -69,6 +72,10 @@ function machineLine(): string {
 
 async function main(): Promise<number> {
   const options = parseOptions(process.argv.slice(2))
+  if (options === null) {
+    process.stdout.write(USAGE)
+    return 0
+  }
   const say = (line: string): void => {
     process.stderr.write(`${line}\n`)
   }
