@@ -26,3 +26,9 @@ export function meshOrder(state: NodeState): MeshOrder | null {
       })),
   }
 }
+
+/** Equal for equal orders. Keys are left out: a member's never change. */
+export const meshOrderText = ({ mode, address, cidr, peers }: MeshOrder): string =>
+  [mode, address, cidr, ...peers.map((peer) => `${peer.id} ${peer.address} ${peer.endpoints.join()}`)].join(
+    '\n',
+  )

@@ -62,7 +62,7 @@ import {
 } from './gossip.ts'
 import { assertNever, type Millis, type NodeId } from './ids.ts'
 import { considerGenesis, handleGenesisPull, handleGenesisShare, startJoining } from './joining.ts'
-import { meshOrder } from './mesh.ts'
+import { meshOrder, meshOrderText } from './mesh.ts'
 import { firstPlan } from './plan.ts'
 import { problemDeadlines, tickProblems, unreachablePeers } from './problems.ts'
 import type { Facts, Message } from './protocol.ts'
@@ -361,7 +361,7 @@ function giveOrders(turn: Turn): void {
   if (lastOrders.meshKey !== meshKey) {
     lastOrders.meshKey = meshKey
     const order = meshOrder(state)
-    const text = JSON.stringify(order, bytesAsText)
+    const text = order === null ? '' : meshOrderText(order)
     if (order !== null && text !== lastOrders.mesh) {
       lastOrders.mesh = text
       turn.effects.push({ kind: 'mesh', order })
