@@ -126,11 +126,16 @@ describe('the holder of an act', () => {
     }
     const tell = (changes: Partial<typeof facts>): void =>
       stage.tell(holder, { kind: 'distribution', facts: { ...facts, ...changes } })
-    tell({ healthy: false })
-    tell({ voter: false })
-    tell({ dataEpoch: plan.datastore.epoch + 1 })
-    tell({ dataGenesis: planIn(holder).base })
-    expect(holder.state.acts.outcome).toBeNull()
+    for (const changes of [
+      { healthy: false },
+      { voter: false },
+      { dataEpoch: plan.datastore.epoch + 1 },
+      { dataGenesis: planIn(holder).base },
+    ]) {
+      tell(changes)
+      stage.pass(2_000)
+      expect(logged(holder, 'act.done')).toEqual([])
+    }
     tell({})
     stage.drop = () => false
     stage.until(() => planIn(holder).plan.datastore.clusterId === 'ds-1')

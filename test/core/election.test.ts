@@ -146,7 +146,6 @@ describe('a voter', () => {
       kind: 'lead',
       era: era.slice(0, 8),
       term: voter.state.replication.leaderTerm,
-      planTerm: term(0),
       planIndex: 0,
       view: null,
     }
@@ -162,7 +161,6 @@ describe('a voter', () => {
       kind: 'lead',
       era: planIn(voter).plan.era.slice(0, 8),
       term: term(1),
-      planTerm: term(0),
       planIndex: 0,
       view: null,
     })

@@ -36,8 +36,9 @@ describe('records', () => {
     for (const actor of stage.actors) stage.switchOn(actor)
     stage.pass(2_000)
     expect(stage.actor(0).state.gossip.records.size).toBe(1)
+    // Before anyone signs anew.
     stage.drop = () => false
-    stage.pass(8_000)
+    stage.pass(5_000)
     for (const actor of stage.actors) expect(actor.state.gossip.records.size).toBe(4)
   })
 

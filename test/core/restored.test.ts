@@ -96,6 +96,24 @@ describe('a server whose disk kept its word', () => {
     }
   })
 
+  test('is shown its signature of what it signed last, and knows it', async () => {
+    const stage = await formed({ count: 5, expect: 3, off: (i) => i >= 3 })
+    stage.pass(2_000)
+    const [voter, other] = followersOf(stage)
+    if (voter === undefined || other === undefined) throw new Error('no followers')
+    // It signs, is needed for the certificate, and never hears of it.
+    stage.switchOff(other)
+    stage.drop = (_from, to, message) =>
+      to === voter && (message.kind === 'certify' || message.kind === 'plan.share')
+    stage.switchOn(stage.actor(3))
+    stage.until(() => planIn(leaderOf(stage)).index > planIn(voter).index)
+    expect(planIn(leaderOf(stage)).signatures.map(({ node }) => node)).toContain(voter.id)
+    expect(voter.state.durable.voting.accepted?.index).toBe(planIn(leaderOf(stage)).index)
+    stage.drop = (_from, to, message) => to === voter && message.kind === 'certify'
+    stage.until(() => planIn(voter).index === planIn(leaderOf(stage)).index)
+    expect(voter.state.blocked).toBeNull()
+  })
+
   test('believes no plan and no vote with somebody else’s signature in its name', async () => {
     const { stage, voter, copy } = await backup()
     const other = stage.actors.find((actor) => actor !== voter)
