@@ -6,12 +6,12 @@ import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { generateKeyPair, privateKeyFromProtobuf, privateKeyToProtobuf } from '@libp2p/crypto/keys'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
-import { x25519 } from '@noble/curves/ed25519.js'
 import { z } from 'zod'
 import { decode, encode } from '../core/codec.ts'
 import { type NodeId, nodeId } from '../core/ids.ts'
 import { keySchema } from '../core/record.ts'
 import { Secret } from '../core/secret.ts'
+import { x25519PublicKey } from './crypto.ts'
 import { writeDurably } from './durable-file.ts'
 import { envelop, openEnvelope } from './envelope.ts'
 import { wireguardKeys, wireguardPublicKey } from './mesh/keys.ts'
@@ -79,7 +79,7 @@ export async function loadOrCreateIdentity(
 async function createDocument(): Promise<Document> {
   return {
     ed25519: privateKeyToProtobuf(await generateKeyPair('Ed25519')),
-    seal: x25519.utils.randomSecretKey(),
+    seal: new Uint8Array(randomBytes(32)),
     wireguard: wireguardKeys(randomBytes(32)).privateKey,
   }
 }
@@ -110,7 +110,7 @@ function identityOf(document: Document): Identity {
   return {
     id: nodeId(peerIdFromPrivateKey(privateKeyFromProtobuf(document.ed25519)).toString()),
     privateKeyProtobuf: new Secret(document.ed25519),
-    sealKey: { publicKey: x25519.getPublicKey(document.seal), privateKey: new Secret(document.seal) },
+    sealKey: { publicKey: x25519PublicKey(document.seal), privateKey: new Secret(document.seal) },
     wireguard: {
       publicKey: wireguardPublicKey(document.wireguard),
       privateKey: new Secret(document.wireguard),

@@ -1,5 +1,5 @@
 /** WireGuard's keys: X25519 (RFC 7748). */
-import { x25519 } from '@noble/curves/ed25519.js'
+import { x25519PublicKey } from '../crypto.ts'
 
 export interface WireguardKeys {
   /** 32 bytes, clamped as `wg genkey` does. Secret. */
@@ -17,9 +17,7 @@ export function wireguardKeys(random: Uint8Array): WireguardKeys {
   return { privateKey, publicKey: wireguardPublicKey(privateKey) }
 }
 
-export function wireguardPublicKey(privateKey: Uint8Array): Uint8Array {
-  return x25519.getPublicKey(privateKey)
-}
+export const wireguardPublicKey = (privateKey: Uint8Array): Uint8Array => x25519PublicKey(privateKey)
 
 /** The form that `wg` reads and prints. */
 export function keyText(key: Uint8Array): string {
