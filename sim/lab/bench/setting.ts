@@ -27,7 +27,8 @@ export async function withLab<T>(
   const token = await newToken(bench.program, hosts, 'bench')
   const config = configuration({ token, distribution })
   const lab = await createLab({ name: 'bench', hosts, config, program: bench.program })
-  const watch = new Watch(() => lab.hosts, hosts > 5 ? 150 : 50)
+  // Looking costs both sides some milliseconds: more often, and it would be a good part of what is measured.
+  const watch = new Watch(() => lab.hosts, hosts > 5 ? 400 : 100)
   try {
     return await use({ lab, watch })
   } finally {
