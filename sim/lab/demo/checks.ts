@@ -49,7 +49,13 @@ export async function finalChecks(ground: Ground, view: View, keys: KeyValue): P
   if (ground.distribution === 'etcd') {
     checks.push(
       await check('every server is a healthy voter of etcd', () => isDistributed(view, count)),
-      await check('a key written on one node is read on another', () => writeAndRead(ground, view, keys)),
+      // With one or two machines there is one server, and nobody else who may read.
+      await check(
+        servers(ground, view).length > 1
+          ? 'a key written on one node is read on another'
+          : 'a key is written and read',
+        () => writeAndRead(ground, view, keys),
+      ),
     )
   }
   return checks

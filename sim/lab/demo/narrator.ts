@@ -125,7 +125,7 @@ export class Narrator {
     const text = this.#withHosts(waits?.replace(/ \(since [^)]*\)$/, '') ?? '', nodes)
     if (!this.#lasts(`${host.index} waits`, text, atMs) || text === '' || text === this.#waits) return
     this.#waits = text
-    this.event(atMs, host, `waits for ${text}`)
+    this.event(atMs, null, `waits for ${text}`)
   }
 
   /** Told when the first host knows. */
