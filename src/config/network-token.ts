@@ -81,10 +81,10 @@ const readableByAll = (file: string): HostProblem => ({
   hint: `chmod 600 ${file}`,
 })
 
-/** Where the token does not name the network, `p2p.network_id` does. */
+/** Where the token does not name the network, `p2p.network_id` does. `kairos` is null outside of a configuration. */
 export function readToken(
   { text, place }: TokenText,
-  kairos: KairosReading,
+  kairos: KairosReading | null,
   faults: ConfigFault[],
   warnings: HostProblem[],
 ): NetworkToken | null {
@@ -112,14 +112,14 @@ export function readToken(
   if (foreign.isWeak) {
     warn('config.weak-token', 'the token can be guessed: it is too short, or the one of the example', HOW)
   }
-  const { networkId } = kairos.draft
+  const networkId = kairos?.draft.networkId ?? null
   const network = networkLabel(networkId ?? NETWORK_DEFAULT)
   if (networkId !== null && network !== networkId) {
     warn(
       'config.network-name',
       `the network is named ${network} here: a name has up to 63 of a-z, 0-9 and -`,
       'every machine derives the same name; nothing is to be done',
-      kairos.place('p2p.network_id'),
+      kairos?.place('p2p.network_id'),
     )
   }
   // Two names may become one label, and are two networks nevertheless.

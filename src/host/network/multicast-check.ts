@@ -32,7 +32,7 @@ export async function multicastProblem(listening: readonly string[]): Promise<Ho
       severity: 'warning',
       message:
         'only loopback addresses are listened on: others that find this machine by mDNS cannot reach it',
-      hint: `listen on an address of the network (muster.discovery.listen or --listen), ${PEERS_HINT}`,
+      hint: `listen on an address of the network (muster.listen or --listen), ${PEERS_HINT}`,
     }
   }
   if (await hasRoute()) return null
