@@ -188,7 +188,6 @@ export function createLiar(world: World, index: number, plan: LiarPlan, keys: Ke
       kind: 'lead',
       era: someDigest().slice(0, 8),
       term: someTerm(),
-      planTerm: someTerm(),
       planIndex: random.below(99),
       view: null,
     }),
@@ -196,7 +195,6 @@ export function createLiar(world: World, index: number, plan: LiarPlan, keys: Ke
       kind: 'beat',
       era: someDigest().slice(0, 8),
       term: someTerm(),
-      planTerm: someTerm(),
       planIndex: random.below(9),
       seen: 2 ** 40,
       facts: {
@@ -218,7 +216,6 @@ export function createLiar(world: World, index: number, plan: LiarPlan, keys: Ke
       era: someDigest().slice(0, 8),
       term: someTerm(),
       leader: random.perMille(500) ? keys.id : someone(),
-      planTerm: someTerm(),
       planIndex: random.below(99),
       view: null,
     }),

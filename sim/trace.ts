@@ -182,11 +182,11 @@ function messageText(message: Message, nameOf: (id: string) => string): string {
     case 'plan.share':
       return `here is plan ${message.certified.term}.${message.certified.index}`
     case 'lead':
-      return `I lead term ${message.term}, plan ${message.planTerm}.${message.planIndex}`
+      return `I lead term ${message.term}, plan ${message.planIndex}`
     case 'beat':
-      return `beat in term ${message.term}, plan ${message.planTerm}.${message.planIndex}${message.facts === null ? '' : `, ${message.facts.stage}`}`
+      return `beat in term ${message.term}, plan ${message.planIndex}${message.facts === null ? '' : `, ${message.facts.stage}`}`
     case 'beat.answer':
-      return `${message.leader === null ? 'nobody' : nameOf(message.leader)} leads term ${message.term}, plan ${message.planTerm}.${message.planIndex}`
+      return `${whoLeads(message.leader, nameOf)} term ${message.term}, plan ${message.planIndex}`
     case 'join':
       return 'let me join'
     case 'join.answer':
@@ -198,4 +198,12 @@ function messageText(message: Message, nameOf: (id: string) => string): string {
     default:
       return message satisfies never
   }
+}
+
+function whoLeads(
+  leader: Extract<Message, { kind: 'beat.answer' }>['leader'],
+  nameOf: (id: string) => string,
+): string {
+  if (leader === null) return 'nobody leads'
+  return leader === 'me' ? 'I lead' : `${nameOf(leader)} leads`
 }

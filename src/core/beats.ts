@@ -155,7 +155,6 @@ function heartbeat(turn: Turn): void {
       kind: 'lead',
       era: eraTag(certified.plan.era),
       term: state.replication.leaderTerm,
-      planTerm: certified.term,
       planIndex: certified.index,
       view: viewSince(state, state.beats.seen.get(id) ?? 0),
     })
@@ -202,7 +201,6 @@ function sendBeat(turn: Turn, to: NodeId, facts: Facts): void {
     kind: 'beat',
     era: eraTag(certified.plan.era),
     term: replication.leaderTerm,
-    planTerm: certified.term,
     planIndex: certified.index,
     seen: isSameLeader ? beats.view.version : 0,
     facts: isKnown ? null : facts,
@@ -256,8 +254,7 @@ function answerBeat(turn: Turn, to: NodeId, seen: number): void {
     kind: 'beat.answer',
     era: eraTag(certified.plan.era),
     term: state.replication.leaderTerm,
-    leader: state.replication.leader,
-    planTerm: certified.term,
+    leader: state.replication.leader === state.id ? 'me' : state.replication.leader,
     planIndex: certified.index,
     view: isLeader(state) ? viewSince(state, seen) : null,
   })
@@ -265,15 +262,16 @@ function answerBeat(turn: Turn, to: NodeId, seen: number): void {
 
 export function handleBeatAnswer(turn: Turn, from: NodeId, message: MessageOf<'beat.answer'>): void {
   const { state } = turn
-  if (!isOurs(state, message.era) || message.leader === null || message.leader === state.id) return
-  if (message.leader !== from) {
+  const leader = message.leader === 'me' ? from : message.leader
+  if (!isOurs(state, message.era) || leader === null || leader === state.id) return
+  if (leader !== from) {
     // Hearsay: enough to ask the one it names, not enough to believe that it lives.
     if (
       state.replication.leader === null &&
       state.replication.role === 'idle' &&
       message.term >= state.replication.leaderTerm
     ) {
-      askNamedLeader(turn, message.leader)
+      askNamedLeader(turn, leader)
     }
     return
   }
@@ -291,7 +289,6 @@ function askNamedLeader(turn: Turn, leader: NodeId): void {
     kind: 'beat',
     era: eraTag(certified.plan.era),
     term: turn.state.replication.leaderTerm,
-    planTerm: certified.term,
     planIndex: certified.index,
     seen: 0,
     facts: null,

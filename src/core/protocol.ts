@@ -213,7 +213,6 @@ export const messageSchema = z.discriminatedUnion('kind', [
     kind: z.literal('lead'),
     era: eraTagSchema,
     term: termSchema,
-    planTerm: termSchema,
     planIndex: countSchema,
     view: viewSchema.nullable(),
   }),
@@ -222,7 +221,6 @@ export const messageSchema = z.discriminatedUnion('kind', [
     era: eraTagSchema,
     /** Term of the leader that it beats to; a voter's answer to `lead`, or an agent's own beat. */
     term: termSchema,
-    planTerm: termSchema,
     planIndex: countSchema,
     /** Version of the view that it has. */
     seen: countSchema,
@@ -233,8 +231,8 @@ export const messageSchema = z.discriminatedUnion('kind', [
     kind: z.literal('beat.answer'),
     era: eraTagSchema,
     term: termSchema,
-    leader: nodeIdSchema.nullable(),
-    planTerm: termSchema,
+    /** `me` is the sender: an ID has 53 bytes, and a leader says so to every node every two seconds. */
+    leader: z.union([z.literal('me'), nodeIdSchema]).nullable(),
     planIndex: countSchema,
     view: viewSchema.nullable(),
   }),

@@ -247,7 +247,6 @@ describe('rule 3', () => {
     kind: 'lead',
     era: planIn(of).plan.era.slice(0, 8),
     term: term(inTerm),
-    planTerm: term(0),
     planIndex: 0,
     view: null,
   })

@@ -162,7 +162,6 @@ export function createLies(
       kind: 'lead',
       era: eraTag(era()),
       term: later(),
-      planTerm: later(),
       planIndex: 99,
       view: null,
     }),

@@ -4,8 +4,8 @@
  * whatever goes the other way anyhow is the answer; only where nothing does, an empty frame is sent.
  */
 
-/** A message is answered, by whatever it may be, within this. */
-export const ANSWER_MS = 1_500
+/** A message is answered, by whatever it may be, within this: a beat every two seconds is an answer, too. */
+export const ANSWER_MS = 2_200
 /** Nothing heard for this long after one spoke: the connection is dead. Well above {@link ANSWER_MS} under load. */
 export const DEAD_MS = 5_000
 /** Something is said at least this often: 3 bytes/s for each connection, and NATs keep their mappings. */
