@@ -7,8 +7,8 @@ import type { Figure } from './figure.ts'
 import { type Bench, startAll, untilReady, withLab } from './setting.ts'
 
 const HOSTS = 10
-/** The DHT's first look-ups and the gossip after founding are over by then. */
-const SETTLE_MS = 20_000
+/** The first look-ups, the gossip after the founding and most of the announcements by mDNS are over by then. */
+const SETTLE_MS = 60_000
 const MEASURE_MS = 60_000
 
 interface Cost {
