@@ -10,7 +10,8 @@ const SECONDS = 5
 const PLAIN = {
   interface: 'wgplain',
   port: 51999,
-  addresses: ['10.99.0.1', '10.99.0.2'],
+  /** Of the kind that muster tells nobody: else the mesh makes room for a path through this tunnel, MTU 1360. */
+  addresses: ['169.254.99.1', '169.254.99.2'],
   /** In the machine's own memory. */
   keyFile: '/run/wgplain.key',
 } as const
@@ -33,13 +34,14 @@ export async function throughput(bench: Bench): Promise<Figure[]> {
     watch.stop()
     await plainTunnel(one, two, await mtuOf(one, 'muster0'))
 
+    const runs = Math.max(3, bench.runs)
     const mesh: number[] = []
     const plain: number[] = []
     // One unmeasured run each fills the caches; then in turns, so that drift of the machine hits both.
     await measure(one, two, meshAddress, 1)
     await measure(one, two, PLAIN.addresses[1], 1)
-    for (let run = 1; run <= Math.max(3, bench.runs); run++) {
-      bench.say(`throughput, run ${run} of ${Math.max(3, bench.runs)}`)
+    for (let run = 1; run <= runs; run++) {
+      bench.say(`throughput, run ${run} of ${runs}`)
       plain.push(await measure(one, two, PLAIN.addresses[1], SECONDS))
       mesh.push(await measure(one, two, meshAddress, SECONDS))
     }
