@@ -22,7 +22,7 @@ const NAMES_MAX = 4
 const LASTING_MS = 2_500
 
 export class Narrator {
-  readonly #stream: NodeJS.WriteStream
+  readonly #stream: NodeJS.WritableStream
   /** Hosts by the IDs of their nodes: machines without a name of their own would be all the same. */
   readonly #names = new Map<string, string>()
   /** What each host said last, also before it fell silent. */
@@ -35,7 +35,7 @@ export class Narrator {
   /** What was last waited for, whoever said so: all wait for the same, mostly. */
   #waits = ''
 
-  constructor(stream: NodeJS.WriteStream) {
+  constructor(stream: NodeJS.WritableStream) {
     this.#stream = stream
   }
 
