@@ -7,8 +7,8 @@ const TICKS_PER_SECOND = 100
 export interface Memory {
   /** Resident set, MiB. */
   readonly rss: number
-  /** Proportional set: pages shared with others count by their share, MiB. */
-  readonly pss: number
+  /** Of that, what the process wrote itself: heaps and stacks. The rest are pages of the node executable, MiB. */
+  readonly own: number
 }
 
 /** CPU seconds that the process has used so far, in user and kernel mode. */
@@ -23,5 +23,5 @@ export function memory(pid: number): Memory {
   const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8')
   const mebibytes = (key: string): number =>
     Number(new RegExp(`^${key}:\\s+([0-9]+) kB$`, 'm').exec(text)?.[1] ?? Number.NaN) / 1024
-  return { rss: mebibytes('Rss'), pss: mebibytes('Pss') }
+  return { rss: mebibytes('Rss'), own: mebibytes('Anonymous') }
 }

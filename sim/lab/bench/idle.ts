@@ -21,7 +21,7 @@ interface Cost {
   /** The user-space WireGuard beside the daemon, where there is one; per cent of one core. */
   readonly wireguardCpu: number | null
   readonly rss: number
-  readonly pss: number
+  readonly own: number
 }
 
 export async function idle(bench: Bench): Promise<Figure[]> {
@@ -106,9 +106,9 @@ export async function idle(bench: Bench): Promise<Figure[]> {
       target: below(90),
     },
     {
-      name: 'idle, N=10: PSS of a daemon',
+      name: 'idle, N=10: of that, not pages of node itself',
       unit: 'MiB',
-      samples: costs.map((cost) => cost.pss),
+      samples: costs.map((cost) => cost.own),
       target: null,
     },
   ]
