@@ -60,21 +60,29 @@ async function main(): Promise<number> {
   }
 }
 
+/** On machines where they can be made, else on loopback addresses, and says why. */
 async function prepare(options: DemoOptions, narrator: Narrator): Promise<Ground> {
+  const { nodes } = options
   let reason = options.loopback ? 'asked for' : whyNoNamespaces()
-  if (reason === null) await installMissing('demo', (line) => narrator.say(line))
-  const program = await findProgram()
-  if (reason === null) {
-    try {
-      const ground = await namespaces(program, options.nodes)
-      narrator.say(`${options.nodes} machines in namespaces, on one switch, with the same configuration`)
-      return ground
-    } catch (error) {
-      reason = error instanceof Error ? error.message : String(error)
-    }
+  try {
+    if (reason === null) await installMissing('demo', (line) => narrator.say(line))
+  } catch (error) {
+    narrator.say(narrator.warn(error instanceof Error ? error.message : String(error)))
+    reason = 'packages are missing'
   }
-  narrator.say(`${options.nodes} daemons on loopback addresses, without a mesh (${reason})`)
-  return loopback(program, options.nodes)
+  const program = await findProgram()
+  try {
+    if (reason === null) {
+      const ground = await namespaces(program, nodes)
+      narrator.say(`${nodes} machines in namespaces, on one switch, with the same configuration`)
+      return ground
+    }
+  } catch (error) {
+    narrator.say(narrator.warn(error instanceof Error ? error.message : String(error)))
+    reason = 'machines cannot be made here'
+  }
+  narrator.say(`${nodes} daemons on loopback addresses, without a mesh (${reason})`)
+  return loopback(program, nodes)
 }
 
 async function play(ground: Ground, options: DemoOptions, narrator: Narrator): Promise<Report> {
