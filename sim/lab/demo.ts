@@ -88,7 +88,7 @@ async function prepare(options: DemoOptions, narrator: Narrator): Promise<Ground
 async function play(ground: Ground, options: DemoOptions, narrator: Narrator): Promise<Report> {
   const { nodes } = options
   const timings: Timings = { firstContactMs: null, foundedMs: null, meshMs: null, distributionMs: null }
-  const watch = new Watch(() => ground.hosts, nodes > 5 ? 250 : 100)
+  const watch = new Watch(() => ground.hosts, nodes > 5 ? 400 : 100)
   const patience = 60_000 + nodes * 5_000
   const checks: Check[] = []
   watch.onChange((change) => narrator.tell(change))
