@@ -135,10 +135,11 @@ export function createLies(
       plan: { term: later(), index: 99 },
       pull: true,
     }),
+    // Above every term that is in use, and not too far.
     (peer) => ({
       kind: 'propose',
-      term: term(1),
-      proposal: inventProposal(keys, random, [peer], recordOf(keys, known, keys.id, 1), term(1)),
+      term: term(500),
+      proposal: inventProposal(keys, random, [peer], recordOf(keys, known, keys.id, 1), term(500)),
     }),
     () => inventedGenesis(keys, random, known),
     () => ({ kind: 'prepare', term: term(MAX_TERM), expect: known.expect }),
