@@ -28,6 +28,8 @@ const MEANINGS: Readonly<Record<string, string>> = {
   'plan.cause-dropped': 'causes dropped',
   'leader-record.found': 'leaders found in the DHT',
   'leader-record.refused': 'leader records refused',
+  'state.restored': 'restored disks found',
+  'node.cloned': 'cloned disks found',
 }
 
 /** What must have moved in every run of {@link ENOUGH_SEEDS} seeds or more: else the run proves nothing. */
@@ -58,6 +60,17 @@ export const MUST_MOVE = [
   'datastores made',
   'datastore joins',
   'lies',
+  'restored disks',
+  'restored disks found',
+  'cloned disks',
+  'lost datastores',
+  'unsteady datastores',
+  'severed pairs',
+  'slow machines',
+  'clock jumps',
+  'moves',
+  'mutes',
+  'corrupted frames refused',
   'seeds with real cryptography',
   'seeds with real encoding',
   'seeds excused',

@@ -5,7 +5,7 @@
  */
 import type { Effect } from '../src/core/events.ts'
 import type { Digest } from '../src/core/ids.ts'
-import type { DistributionFacts, DistributionOrder } from '../src/core/orders.ts'
+import type { DistributionFacts, DistributionOrder, HostProblem } from '../src/core/orders.ts'
 import type { Machine } from './machine.ts'
 import type { Part } from './parts.ts'
 import type { World } from './world.ts'
@@ -34,11 +34,19 @@ interface Data {
   member: Member | null
 }
 
+export type DatastoreCopy = { readonly data: Data | null }
+
 export interface DatastorePart extends Part {
   order(effect: Extract<Effect, { kind: 'distribution' }>): void
   factsAtStart(): DistributionFacts
   /** Whether this machine's member of the datastore with this ID is a voter that answers. */
   serves(id: string | null): boolean
+  /** The data as a copy of the disk would have it now. */
+  copy(): DatastoreCopy
+  /** Only while off: the disk is that of then; null: its data is lost. */
+  restore(copy: DatastoreCopy | null): void
+  /** Whether its member counts as a voter in a datastore that its disk has no data of. */
+  isStale(): boolean
   /** What is on its disk. */
   readonly data: { readonly genesis: Digest; readonly epoch: number; readonly store: Datastore | null } | null
 }
@@ -46,7 +54,24 @@ export interface DatastorePart extends Part {
 const START_MS = [300, 800, 800, 3_000] as const
 const POLL_MS = 400
 const CAUGHT_UP_MS = 600
-const EVICT_AFTER_MS = 15_000
+const EVICT_AFTER_MS = 10_000
+/** etcd changes its membership only when every voter has been connected for about this long. */
+const STEADY_MS = 5_000
+
+const NO_DATA: HostProblem = {
+  code: 'datastore.no-data',
+  severity: 'error',
+  message: 'this node is a member of the datastore, but its data is gone',
+  hint: 'bring the data back, or reset this machine',
+}
+
+/** A voter whose data is gone never comes back as a second one: a person removes the old one first. */
+const STALE_MEMBER: HostProblem = {
+  code: 'datastore.stale-member',
+  severity: 'error',
+  message: 'the datastore still counts this machine as a voter, but its data is gone',
+  hint: 'bring the data back, or remove that member from the datastore',
+}
 
 type EtcdOrder = Extract<DistributionOrder, { kind: 'etcd' }>
 
@@ -54,9 +79,11 @@ export function createDatastorePart(world: World, machine: Machine): DatastorePa
   let data: Data | null = null
   let order: DistributionOrder | null = null
   let hangs = false
+  let mute = false
   let polling = 0
   let told = ''
   let leftoverSince: number | null = null
+  let problem: HostProblem | null = null
   const { counters } = world
 
   const answers = (member: Member): boolean =>
@@ -67,13 +94,26 @@ export function createDatastorePart(world: World, machine: Machine): DatastorePa
     return up.length * 2 > voters.length
   }
 
+  /** All voters are there and see each other, and have for a while: else etcd refuses a change of members. */
+  const isSteady = (store: Datastore): boolean => {
+    const voters = store.members.filter((member) => member.voter)
+    return voters.every(
+      (member) =>
+        answers(member) &&
+        world.now - member.startedAt >= STEADY_MS &&
+        voters.every((other) => world.network.passes(member.machine.index, other.machine.index)),
+    )
+  }
+
   const facts = (): DistributionFacts => {
     const store = data?.store ?? null
     const member = data?.member ?? null
     const running = member !== null && answers(member)
-    const works = running && store !== null && hasQuorum(store, machine)
+    const recorded = order?.kind === 'etcd' ? order.clusterId : null
+    const isExpected = recorded === null || recorded === store?.id
+    const works = running && store !== null && hasQuorum(store, machine) && isExpected
     return {
-      version: '3.5.16',
+      version: '3.4.23',
       dataPresent: data !== null,
       dataEpoch: data?.epoch ?? null,
       dataGenesis: data?.genesis ?? null,
@@ -84,14 +124,14 @@ export function createDatastorePart(world: World, machine: Machine): DatastorePa
       members: running
         ? (store?.members ?? []).map((m) => ({ name: m.name, voter: m.voter, healthy: answers(m) }))
         : [],
-      problems: [],
+      problems: problem === null ? [] : [problem],
     }
   }
 
   const report = (): void => {
-    if (machine.state === null) return
+    if (machine.state === null || mute) return
     const current = facts()
-    const key = `${current.dataPresent} ${current.dataEpoch} ${current.running} ${current.healthy} ${current.voter} ${current.clusterId} ${current.members.map((m) => `${m.name}${m.voter}${m.healthy}`).join()}`
+    const key = `${current.dataPresent} ${current.dataEpoch} ${current.running} ${current.healthy} ${current.voter} ${current.clusterId} ${current.members.map((m) => `${m.name}${m.voter}${m.healthy}`).join()} ${current.problems.map(({ code }) => code).join()}`
     if (key === told) return
     told = key
     machine.handle({ kind: 'distribution', facts: current })
@@ -112,6 +152,7 @@ export function createDatastorePart(world: World, machine: Machine): DatastorePa
 
   /** One look at the order and at what is true; @returns whether there is more to do. */
   const turn = (given: EtcdOrder): void => {
+    problem = null
     const isOurs = data !== null && data.genesis === given.genesis && data.epoch === given.epoch
     switch (given.action) {
       case 'stop':
@@ -134,6 +175,7 @@ export function createDatastorePart(world: World, machine: Machine): DatastorePa
         return
       case 'run':
         if (data === null || !isOurs || data.member === null || wasRemoved(data)) {
+          if (data?.member == null) problem = NO_DATA
           stopMember()
           return
         }
@@ -185,7 +227,12 @@ export function createDatastorePart(world: World, machine: Machine): DatastorePa
     ) {
       setAside()
     }
-    if (data !== null && !isOurs && data.genesis !== given.genesis) return
+    if (data !== null && !isOurs) {
+      // Of another cluster, or of a later epoch than the plan knows: a person decides.
+      counters.add('datastore data in the way')
+      stopMember()
+      return
+    }
     data ??= { genesis: given.genesis, epoch: given.epoch, store: null, member: null }
     if (data.store === null) {
       enter(given, data)
@@ -195,7 +242,7 @@ export function createDatastorePart(world: World, machine: Machine): DatastorePa
     if (member === null) return
     startMember(member)
     const caughtUp = answers(member) && world.now >= member.startedAt + CAUGHT_UP_MS
-    if (!member.voter && caughtUp && hasQuorum(store, machine)) {
+    if (!member.voter && caughtUp && isSteady(store)) {
       member.voter = true
       counters.add('datastore joins')
       world.trace?.machine(machine, `is a voter of ${store.id}`)
@@ -218,7 +265,16 @@ export function createDatastorePart(world: World, machine: Machine): DatastorePa
     if (through === undefined) return
     const { store } = through
     const own = store.members.find((member) => member.name === given.self.name && member.machine === machine)
-    if (own !== undefined && !own.voter) store.members = store.members.filter((member) => member !== own)
+    if (own?.voter === true) {
+      counters.add('stale members refused')
+      problem = STALE_MEMBER
+      return
+    }
+    if (!isSteady(store)) {
+      counters.add('unsteady datastores')
+      return
+    }
+    if (own !== undefined) store.members = store.members.filter((member) => member !== own)
     if (store.members.some((member) => !member.voter)) {
       counters.add('too many learners')
       return
@@ -237,7 +293,7 @@ export function createDatastorePart(world: World, machine: Machine): DatastorePa
         given.evict.includes(member.name) &&
         !given.members.some((m) => m.name === member.name),
     )
-    if (leftover === undefined || from.store === null || !hasQuorum(from.store, machine)) {
+    if (leftover === undefined || from.store === null || !isSteady(from.store)) {
       leftoverSince = null
       return
     }
@@ -278,6 +334,19 @@ export function createDatastorePart(world: World, machine: Machine): DatastorePa
     },
     hang: (now) => {
       hangs = now
+    },
+    mute: (now) => {
+      mute = now
+      if (!now) report()
+    },
+    copy: () => ({ data: data === null ? null : { ...data } }),
+    restore: (copy) => {
+      data = copy?.data == null ? null : { ...copy.data }
+    },
+    isStale: () => {
+      const id = order?.kind === 'etcd' ? order.clusterId : null
+      const store = world.datastores.find((candidate) => candidate.id === id)
+      return store?.members.some((m) => m.voter && m.machine === machine && data?.store !== store) ?? false
     },
     order: (effect) => {
       order = effect.order

@@ -21,6 +21,8 @@ export interface Disk {
   replace(durable: Durable): void
   /** The cut came in the middle: either is on the disk. @returns whether it is the new one. */
   tear(durable: Durable): boolean
+  /** Another disk, or an old copy of this one, is put in. */
+  restore(durable: Durable | null): void
 }
 
 export function createDisk(random: Random, latencies: readonly number[], encoded: boolean): Disk {
@@ -40,6 +42,9 @@ export function createDisk(random: Random, latencies: readonly number[], encoded
       if (random.perMille(500)) return false
       held = stored(durable)
       return true
+    },
+    restore: (durable) => {
+      held = durable
     },
   }
 }

@@ -82,6 +82,62 @@ export function strike(world: World, fault: Fault, calmAt: number): void {
       machine.datastore.hang(true)
       later(fault.ms, () => machine.datastore.hang(false))
       return
+    case 'mesh-mute':
+      counters.add('mutes')
+      machine.mesh.mute(true)
+      later(fault.ms, () => machine.mesh.mute(false))
+      return
+    case 'datastore-mute':
+      counters.add('mutes')
+      machine.datastore.mute(true)
+      later(fault.ms, () => machine.datastore.mute(false))
+      return
+    case 'restore':
+      machine.crash(true)
+      if (machine.restore()) {
+        told(`gets its disk of ${fault.copyAt / 1000} s back`)
+        counters.add('restored disks')
+      }
+      later(fault.offMs, () => machine.boot())
+      return
+    case 'clone': {
+      const original = world.machines[fault.of]
+      if (original === undefined || original === machine || original.keys === machine.keys) return
+      machine.crash(true)
+      told(`gets a copy of ${original.name}'s disk`)
+      machine.become(original, fault.fingerprint)
+      counters.add('cloned disks')
+      later(fault.offMs, () => machine.boot())
+      return
+    }
+    case 'datastore-loss':
+      machine.crash(true)
+      if (machine.datastore.data !== null) counters.add('lost datastores')
+      machine.datastore.restore(null)
+      told('loses the data of its datastore')
+      later(fault.offMs, () => machine.boot())
+      return
+    case 'sever': {
+      if (fault.other === fault.machine || world.machines[fault.other] === undefined) return
+      counters.add('severed pairs')
+      const heal = world.network.cut([fault.machine], [fault.other], fault.oneWay)
+      later(fault.ms, heal)
+      return
+    }
+    case 'slow':
+      counters.add('slow machines')
+      world.network.slow(fault.machine, fault.byMs)
+      later(fault.ms, () => world.network.slow(fault.machine, 0))
+      return
+    case 'clock-jump':
+      counters.add('clock jumps')
+      machine.jump(fault.byMs)
+      return
+    case 'move':
+      counters.add('moves')
+      machine.move()
+      told(`is found at ${machine.lanAddress} now`)
+      return
     case 'hunt':
       hunt(world, fault, randomFrom(world.seed, `hunt ${fault.at} ${fault.machine}`), calmAt)
       return

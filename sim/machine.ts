@@ -9,7 +9,7 @@ import type { Settings } from '../src/core/settings.ts'
 import type { Durable, NodeState } from '../src/core/state.ts'
 import type { Keys } from './crypto.ts'
 import { randomBytes, sha256 } from './crypto.ts'
-import { createDatastorePart, type DatastorePart } from './datastore.ts'
+import { createDatastorePart, type DatastoreCopy, type DatastorePart } from './datastore.ts'
 import { type CrashPoint, createDisk, type Disk } from './disk.ts'
 import type { Endpoint } from './network.ts'
 import { createMeshPart, type MeshPart } from './parts.ts'
@@ -41,6 +41,18 @@ export interface Machine extends Endpoint {
   resume(): void
   /** A new machine in the old one's place: empty disk, new keys. Only while off. */
   wipe(): void
+  /** Where it is found on the network. */
+  readonly lanAddress: string
+  /** The network gives it another address; a running daemon notices. */
+  move(): void
+  /** Its wall clock jumps; the monotonic one does not. */
+  jump(byMs: number): void
+  /** A copy of its disk is made; {@link restore} puts the newest one back. */
+  keep(): void
+  /** Only while off. @returns whether there was a copy. */
+  restore(): boolean
+  /** Only while off: its disk is a copy of the other's, keys and all. */
+  become(original: Machine, hasFingerprint: boolean): void
   handle(event: Event): void
 }
 
@@ -54,7 +66,7 @@ export function createMachine(
   settings: Settings,
   identities: readonly Keys[],
 ): Machine {
-  const name = String.fromCharCode(97 + index)
+  const name = index < 26 ? String.fromCharCode(97 + index) : `n${index}`
   const random: Random = randomFrom(world.seed, `machine ${index}`)
   const { counters, oracles } = world
   let life = 0
@@ -69,6 +81,10 @@ export function createMachine(
   let busy = false
   let inbox: Event[] = []
   let timerAt = Number.POSITIVE_INFINITY
+  let moves = 0
+  let wallJumpMs = 0
+  let hasFingerprint = true
+  let copy: { readonly durable: Durable | null; readonly datastore: DatastoreCopy } | null = null
   let armed: {
     readonly point: CrashPoint
     readonly power: boolean
@@ -80,6 +96,16 @@ export function createMachine(
     const elapsed = world.now - bootedAt
     return millis(elapsed + Math.floor((elapsed * plan.driftPpm) / 1_000_000))
   }
+
+  const lanAddress = (): string => `192.${168 + moves}.${index >> 7}.${(index % 128) + 1}`
+
+  const tellAddresses = (): void =>
+    handle({
+      kind: 'addresses',
+      addresses: [`/ip4/${lanAddress()}/tcp/7700`],
+      endpoints: [`${lanAddress()}:51820`],
+      lanAddress: lanAddress(),
+    })
 
   const boot = (): void => {
     if (state !== null) return
@@ -99,17 +125,17 @@ export function createMachine(
         name: plan.hostName,
         sealKey: keys.sealKey,
         wireguardKey: keys.wireguardKey,
-        lanAddress: `192.168.0.${index + 1}`,
+        lanAddress: lanAddress(),
         serverPreference: plan.preference,
         cpus: plan.cpus,
         memoryMiB: plan.memoryMiB,
       },
       version: 'sim',
-      fingerprint: sha256(new TextEncoder().encode(`machine ${index} ${life}`)),
+      fingerprint: hasFingerprint ? sha256(new TextEncoder().encode(`machine ${index} ${life}`)) : null,
       ephemeral: null,
       damaged: null,
       entropy: randomBytes(random, 32),
-      wallMs: 1_700_000_000_000 + world.now + plan.wallOffsetMs,
+      wallMs: 1_700_000_000_000 + world.now + plan.wallOffsetMs + wallJumpMs,
       durable: disk.durable,
       distribution: datastore.factsAtStart(),
     })
@@ -117,12 +143,7 @@ export function createMachine(
     world.network.joined(index)
     carryOut(first.effects)
     if (state === null) return
-    machine.handle({
-      kind: 'addresses',
-      addresses: [`/ip4/192.168.0.${index + 1}/tcp/7700`],
-      endpoints: [`192.168.0.${index + 1}:51820`],
-      lanAddress: `192.168.0.${index + 1}`,
-    })
+    tellAddresses()
     mesh.started()
     datastore.started()
   }
@@ -346,8 +367,39 @@ export function createMachine(
       life += 1
       keys = identityAt(identities, life)
       disk = createDisk(random, plan.diskMs, world.encoded)
+      copy = null
+      hasFingerprint = true
       mesh.wiped()
       datastore.wiped()
+    },
+    get lanAddress() {
+      return lanAddress()
+    },
+    move: () => {
+      moves += 1
+      tellAddresses()
+    },
+    jump: (byMs) => {
+      wallJumpMs += byMs
+    },
+    keep: () => {
+      copy = { durable: disk.durable, datastore: datastore.copy() }
+    },
+    restore: () => {
+      if (copy === null) return false
+      disk.restore(copy.durable)
+      datastore.restore(copy.datastore)
+      oracles.copied(keys.id, 'restored', copy.durable)
+      return true
+    },
+    become: (original, fingerprinted) => {
+      keys = original.keys
+      hasFingerprint = fingerprinted
+      disk = createDisk(random, plan.diskMs, world.encoded)
+      disk.restore(original.disk.durable)
+      mesh.wiped()
+      datastore.wiped()
+      oracles.copied(keys.id, 'cloned', disk.durable)
     },
     handle,
     connected: (peer) => handle({ kind: 'connected', peer }),

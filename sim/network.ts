@@ -5,7 +5,7 @@
  * is more than a stream ever does.
  */
 import type { NodeId } from '../src/core/ids.ts'
-import { decodeMessage, encodeMessage, type Message } from '../src/core/protocol.ts'
+import { decodeMessage, encodeMessage, type Message, ProtocolError } from '../src/core/protocol.ts'
 import { type Random, randomFrom } from './random.ts'
 import type { World } from './world.ts'
 
@@ -16,6 +16,8 @@ export interface NetworkPlan {
   /** Of messages; wild networks only. */
   readonly lossPerMille: number
   readonly duplicatePerMille: number
+  /** Of messages: a bit of theirs flips on the way. */
+  readonly corruptPerMille?: number
   /** From both being there to the first connection. */
   readonly discoverMs: readonly number[]
   /** From a broken connection, or a healed cut, to the next. */
@@ -45,6 +47,8 @@ export interface Network {
   dial(from: number, to: NodeId): void
   breakLink(a: number, b: number): void
   cut(from: readonly number[], to: readonly number[], oneWay: boolean): () => void
+  /** Everything to and from this endpoint takes so much longer from now on. */
+  slow(index: number, byMs: number): void
   /** Whether packets pass both ways. */
   passes(a: number, b: number): boolean
   /** Endpoints that this one is told to be connected with, for at least so many milliseconds. */
@@ -91,8 +95,27 @@ export function createNetwork(world: World, plan: NetworkPlan, encoded: boolean)
   const linkOf = (a: number, b: number): Link | undefined => links[Math.max(a, b)]?.[Math.min(a, b)]
   const laneOf = (from: number, to: number): Lane | undefined => linkOf(from, to)?.lanes[from < to ? 0 : 1]
   const isBlocked = (link: Link): boolean => link.lanes.some((lane) => lane.blocked > 0)
+  /** Milliseconds that everything to and from an endpoint takes longer. */
+  const slowness: number[] = []
+  const delayOf = (lane: Lane): number =>
+    random.pick(plan.delaysMs) + (slowness[lane.from.index] ?? 0) + (slowness[lane.to.index] ?? 0)
   const indexes = new Map<NodeId, number>()
-  const indexOf = (id: NodeId): number => indexes.get(id) ?? -1
+  /** Endpoints that prove one ID: copied disks. A sender reaches now one, now the other. */
+  const twins = new Map<NodeId, Set<number>>()
+  const indexOf = (id: NodeId, from: number): number => {
+    const some = twins.get(id)
+    if (some === undefined) return indexes.get(id) ?? -1
+    const reached = [...some].filter(
+      (index) => endpoints[index]?.id() === id && laneOf(index, from)?.told === id && linkOf(index, from)?.up,
+    )
+    return reached.length === 0 ? (indexes.get(id) ?? -1) : random.pick(reached)
+  }
+  /** Whether this side has the peer by another connection, too: only twins are met twice. */
+  const hasAnother = (lane: Lane, peer: NodeId): boolean =>
+    [...(twins.get(peer) ?? [])].some((index) => {
+      const other = laneOf(index, lane.to.index)
+      return other !== undefined && other !== lane && other.told === peer
+    })
   const linksOf = (index: number): Link[] => endpoints.flatMap((other) => linkOf(index, other.index) ?? [])
 
   const tryLater = (link: Link, table: readonly number[]): void => {
@@ -101,7 +124,8 @@ export function createNetwork(world: World, plan: NetworkPlan, encoded: boolean)
     link.tryAt = at
     world.at(at, () => {
       if (link.tryAt !== at || link.up || isBlocked(link)) return
-      if (link.lanes.every((lane) => lane.to.id() !== null)) open(link)
+      const [a, b] = link.lanes.map((lane) => lane.to.id())
+      if (a != null && b != null && a !== b) open(link)
     })
   }
 
@@ -124,7 +148,7 @@ export function createNetwork(world: World, plan: NetworkPlan, encoded: boolean)
   /** A side that never noticed the end of the last connection may see no change at all. */
   const tell = (lane: Lane, peer: NodeId): void => {
     if (lane.told === peer && random.perMille(500)) return
-    if (lane.told !== null) lane.to.disconnected(lane.told)
+    if (lane.told !== null && !hasAnother(lane, lane.told)) lane.to.disconnected(lane.told)
     lane.told = peer
     lane.toldAt = world.now
     lane.to.connected(peer)
@@ -145,7 +169,7 @@ export function createNetwork(world: World, plan: NetworkPlan, encoded: boolean)
         if (link.generation !== generation || lane.told !== peer || lane.to.id() === null) return
         lane.told = null
         lane.epoch += 1
-        lane.to.disconnected(peer)
+        if (!hasAnother(lane, peer)) lane.to.disconnected(peer)
       })
     }
     tryLater(link, plan.redialMs)
@@ -177,7 +201,7 @@ export function createNetwork(world: World, plan: NetworkPlan, encoded: boolean)
   }
 
   const sendOrdered = (lane: Lane, sender: NodeId, message: Message | Uint8Array): void => {
-    const at = Math.max(lane.lastAt, world.now + random.pick(plan.delaysMs))
+    const at = Math.max(lane.lastAt, world.now + delayOf(lane))
     lane.lastAt = at
     lane.waiting.push({ at, sender, message })
     const { epoch } = lane
@@ -193,13 +217,27 @@ export function createNetwork(world: World, plan: NetworkPlan, encoded: boolean)
     if (copies > 1) counters.add('duplicated')
     const { epoch } = lane
     for (let i = 0; i < copies; i++) {
-      const at = world.now + random.pick(plan.delaysMs)
+      const at = world.now + delayOf(lane)
       if (at < lane.lastAt) counters.add('reordered')
       lane.lastAt = Math.max(lane.lastAt, at)
       world.at(at, () => {
         if (lane.epoch === epoch && lane.blocked === 0 && lane.told === sender) deliver(lane, message)
       })
     }
+  }
+
+  /** No flipped bit passes the cipher; were it to, the decoder would at least end in nothing but its own error. */
+  const corrupt = (link: Link, bytes: Uint8Array): void => {
+    const at = random.below(bytes.length)
+    bytes[at] = (bytes[at] ?? 0) ^ (1 << random.below(8))
+    counters.add('corrupted')
+    try {
+      decodeMessage(bytes)
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error
+      counters.add('corrupted frames refused')
+    }
+    close(link, [0, 1, 50])
   }
 
   return {
@@ -218,7 +256,13 @@ export function createNetwork(world: World, plan: NetworkPlan, encoded: boolean)
     },
     joined: (index) => {
       const id = endpoints[index]?.id()
-      if (id != null) indexes.set(id, index)
+      if (id != null) {
+        const before = indexes.get(id)
+        if (before !== undefined && before !== index) {
+          twins.set(id, new Set([...(twins.get(id) ?? [before]), index]))
+        }
+        indexes.set(id, index)
+      }
       for (const link of linksOf(index)) tryLater(link, plan.discoverMs)
     },
     left: (index, silent) => {
@@ -232,7 +276,7 @@ export function createNetwork(world: World, plan: NetworkPlan, encoded: boolean)
       }
     },
     send: (from, to, message) => {
-      const target = indexOf(to)
+      const target = indexOf(to, from)
       const link = linkOf(from, target)
       const lane = laneOf(from, target)
       const sender = endpoints[from]?.id()
@@ -241,13 +285,20 @@ export function createNetwork(world: World, plan: NetworkPlan, encoded: boolean)
         counters.add('unsendable')
         return
       }
+      if (plan.corruptPerMille !== undefined && random.perMille(plan.corruptPerMille)) {
+        corrupt(link, encodeMessage(message))
+        return
+      }
       const content = encoded ? encodeMessage(message) : message
       if (plan.ordered) sendOrdered(lane, sender, content)
       else sendWild(lane, sender, content)
     },
     dial: (from, to) => {
-      const link = linkOf(from, indexOf(to))
+      const link = linkOf(from, indexOf(to, from))
       if (link !== undefined && !link.up) tryLater(link, plan.delaysMs)
+    },
+    slow: (index, byMs) => {
+      slowness[index] = byMs
     },
     breakLink: (a, b) => {
       const link = linkOf(a, b)

@@ -4,6 +4,7 @@
  */
 import type { NodeId } from '../src/core/ids.ts'
 import type { Durable } from '../src/core/state.ts'
+import { type Copies, createCopies } from './oracles/copies.ts'
 import { createDatastoreOracle } from './oracles/datastores.ts'
 import { createFoundingOracle } from './oracles/founding.ts'
 import { createPlanOracle, type PlanOracle } from './oracles/plans.ts'
@@ -14,27 +15,38 @@ import type { World } from './world.ts'
 
 export interface Oracles extends Required<Omit<Oracle, 'persisted'>> {
   persisted(id: NodeId, durable: Durable): void
+  /** A disk was copied: put back into its machine, or into another. */
+  copied(id: NodeId, how: 'restored' | 'cloned', durable: Durable | null): void
+  readonly copies: Copies
   readonly plans: PlanOracle
   readonly founding: ReturnType<typeof createFoundingOracle>
 }
 
 export function createOracles(
-  violate: Violate,
+  report: Violate,
   liars: ReadonlySet<NodeId>,
   leastExpect: number,
   world: () => World,
 ): Oracles {
-  const founding = createFoundingOracle(violate, liars, leastExpect, world)
+  const copies = createCopies(report, () => world().counters)
+  const { violate } = copies
+  const founding = createFoundingOracle(violate, liars, leastExpect, world, copies)
   const replication = createReplicationOracle(violate)
-  const plans = createPlanOracle(violate, replication, liars)
-  const datastores = createDatastoreOracle(violate, plans, world)
+  const plans = createPlanOracle(violate, replication, liars, copies)
+  const datastores = createDatastoreOracle(violate, plans, world, copies)
   const records = createRecordOracle(violate)
   const disks = new Map<NodeId, Durable>()
   return {
+    copies,
+    copied: (id, how, durable) => {
+      if (durable === null) disks.delete(id)
+      else disks.set(id, durable)
+      copies.copied(id, how, durable)
+    },
     plans,
     founding,
     persisted: (id, durable) => {
-      const before = disks.get(id) ?? null
+      const before = copies.isCloned(id) ? null : (disks.get(id) ?? null)
       disks.set(id, durable)
       founding.persisted?.(id, durable, before)
       replication.persisted?.(id, durable, before)

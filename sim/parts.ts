@@ -12,6 +12,8 @@ export interface Part {
   wiped(): void
   /** Fails from now on, or works again. */
   hang(hangs: boolean): void
+  /** Does what it is told and says nothing of it, or speaks again. */
+  mute(isMute: boolean): void
 }
 
 export interface MeshPart extends Part {
@@ -20,7 +22,8 @@ export interface MeshPart extends Part {
   address(): string | null
   /** Whether the interface is up and has this peer. */
   has(peer: string): boolean
-  knowsEndpoint(peer: string): boolean
+  /** Whether it knows where this machine is found now. */
+  knowsEndpoint(peer: Machine): boolean
 }
 
 const INTERFACE_MS = [20, 60, 60, 400] as const
@@ -31,22 +34,24 @@ export function createMeshPart(world: World, machine: Machine): MeshPart {
   let order: MeshOrder | null = null
   let isUp = false
   let hangs = false
+  let mute = false
   let looking = false
   let told = ''
 
-  const knowsEndpoint = (peer: string): boolean =>
-    order?.peers.some(({ id, endpoints }) => id === peer && endpoints.length > 0) ?? false
+  const knowsEndpoint = ({ keys, lanAddress }: Machine): boolean =>
+    order?.peers.some(({ id, endpoints }) => id === keys.id && endpoints.includes(`${lanAddress}:51820`)) ??
+    false
 
   const pathTo = (id: string): 'direct' | 'none' => {
     const other = world.machines.find((candidate) => candidate.keys.id === id)
     if (other === undefined || !world.network.passes(machine.index, other.index)) return 'none'
     // One side that knows where the other is found is enough: the other answers.
-    const isFound = knowsEndpoint(id) || other.mesh.knowsEndpoint(machine.keys.id)
+    const isFound = knowsEndpoint(other) || other.mesh.knowsEndpoint(machine)
     return isFound && other.mesh.has(machine.keys.id) ? 'direct' : 'none'
   }
 
   const look = (): void => {
-    if (order === null || machine.state === null) return
+    if (order === null || machine.state === null || mute) return
     const peers = order.peers.map(({ id }) => ({ id, path: isUp ? pathTo(id) : ('none' as const) }))
     const key = `${isUp} ${peers.map((peer) => peer.id + peer.path).join()}`
     if (key === told) return
@@ -89,6 +94,10 @@ export function createMeshPart(world: World, machine: Machine): MeshPart {
       if (now) isUp = false
       else raise()
       look()
+    },
+    mute: (now) => {
+      mute = now
+      if (!now) look()
     },
     order: (effect) => {
       order = effect.order

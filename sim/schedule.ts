@@ -45,6 +45,20 @@ export type Fault = { readonly at: number; readonly machine: number } & (
   | { readonly kind: 'power-cut'; readonly offMs: readonly number[] }
   | { readonly kind: 'mesh-down'; readonly ms: number }
   | { readonly kind: 'datastore-hang'; readonly ms: number }
+  /** What is ordered is done, but nobody is told. */
+  | { readonly kind: 'mesh-mute' | 'datastore-mute'; readonly ms: number }
+  /** Off; its disk, as it was at `copyAt`, is put back; on again. */
+  | { readonly kind: 'restore'; readonly copyAt: number; readonly offMs: number }
+  /** Starts with a copy of another machine's disk; without a fingerprint nothing tells the two apart. */
+  | { readonly kind: 'clone'; readonly of: number; readonly fingerprint: boolean; readonly offMs: number }
+  /** The datastore's data is gone, muster's own state is not. */
+  | { readonly kind: 'datastore-loss'; readonly offMs: number }
+  /** Nothing passes between these two, though both reach all others: not transitive. */
+  | { readonly kind: 'sever'; readonly other: number; readonly oneWay: boolean; readonly ms: number }
+  /** Everything to and from it takes so much longer. */
+  | { readonly kind: 'slow'; readonly byMs: number; readonly ms: number }
+  | { readonly kind: 'clock-jump'; readonly byMs: number }
+  | { readonly kind: 'move' }
   /** Whoever leads, or stands in a founding, or holds the act, is struck again and again. */
   | {
       readonly kind: 'hunt'
@@ -93,6 +107,21 @@ const FAULT_KINDS = [
   'hunt',
 ] as const
 
+/** Drawn from numbers of their own, so that those above stay what they were. */
+const LATER_KINDS = [
+  'restore',
+  'restore',
+  'clone',
+  'datastore-loss',
+  'sever',
+  'sever',
+  'slow',
+  'clock-jump',
+  'move',
+  'mesh-mute',
+  'datastore-mute',
+] as const
+
 const DISKS: readonly (readonly number[])[] = [[0], [0], [1], [0, 1, 2, 8, 40], [5, 5, 5, 300]]
 const DELAYS: readonly (readonly number[])[] = [
   [1],
@@ -136,6 +165,7 @@ export function drawSchedule(seed: number): Schedule {
     // Most seeds stay within what rule 1 promises, or they would prove nothing.
     if (random.perMille(750)) spare(faults, random.below(2))
   }
+  faults.push(...drawLaterFaults(randomFrom(seed, 'later faults'), count, calmAt))
   return {
     seed,
     machines,
@@ -148,7 +178,7 @@ export function drawSchedule(seed: number): Schedule {
       distribution: focus === 'datastore' || random.perMille(700) ? 'etcd' : 'none',
     },
     settleMs: random.pick([2_000, 5_000, 15_000]),
-    network: drawNetwork(random),
+    network: { ...drawNetwork(random), ...drawNoise(randomFrom(seed, 'noise')) },
     faults: faults.sort((a, b) => a.at - b.at),
     liar: random.perMille(150) ? drawLiar(random) : null,
     crypto: random.perMille(15) && count <= 5 ? 'real' : 'symbolic',
@@ -227,6 +257,64 @@ function spare(faults: Fault[], left: number): void {
   }
 }
 
+function drawLaterFaults(random: Random, count: number, calmAt: number): Fault[] {
+  if (random.perMille(600)) return []
+  const kinds = LATER_KINDS.filter(() => random.perMille(250))
+  if (kinds.length === 0) return []
+  const intensity = random.pick([1, 2, 4, 8])
+  const faults = Array.from({ length: intensity }, () =>
+    drawLaterFault(random, random.pick(kinds), count, calmAt),
+  )
+  // One copied disk is what the rules promise to survive; more of them only now and then.
+  let copies = 0
+  const isSpared = random.perMille(800)
+  return faults.filter(({ kind }) => {
+    if (kind !== 'restore' && kind !== 'clone' && kind !== 'datastore-loss') return true
+    copies += 1
+    return copies === 1 || !isSpared
+  })
+}
+
+function drawLaterFault(
+  random: Random,
+  kind: (typeof LATER_KINDS)[number],
+  count: number,
+  calmAt: number,
+): Fault {
+  const at = random.perMille(300) ? random.below(Math.min(calmAt, 8_000)) : random.below(calmAt)
+  const machine = random.below(count)
+  const other = random.below(count)
+  const left = Math.max(1, calmAt - at)
+  const ms = Math.min(left, random.pick([100, 1_000, 5_000, 20_000, 60_000]))
+  switch (kind) {
+    case 'restore':
+      return {
+        at,
+        machine,
+        kind,
+        copyAt: Math.max(0, at - random.pick([100, 1_000, 5_000, 20_000, 100_000])),
+        offMs: ms,
+      }
+    case 'clone':
+      return { at, machine, kind, of: other, fingerprint: random.perMille(500), offMs: ms }
+    case 'datastore-loss':
+      return { at, machine, kind, offMs: ms }
+    case 'sever':
+      return { at, machine, kind, other, oneWay: random.perMille(300), ms }
+    case 'slow':
+      return { at, machine, kind, byMs: random.pick([50, 300, 1_500, 4_000]), ms }
+    case 'clock-jump':
+      return { at, machine, kind, byMs: random.pick([3_600_000, -3_600_000, 86_400_000, -1_000]) }
+    case 'move':
+      return { at, machine, kind }
+    case 'mesh-mute':
+    case 'datastore-mute':
+      return { at, machine, kind, ms }
+    default:
+      return kind satisfies never
+  }
+}
+
 function drawNetwork(random: Random): NetworkPlan {
   const wild = random.perMille(350)
   return {
@@ -251,6 +339,10 @@ function drawNetwork(random: Random): NetworkPlan {
     ]),
   }
 }
+
+/** Flipped bits: the cipher notices, and ends the connection. */
+const drawNoise = (random: Random): Partial<NetworkPlan> =>
+  random.perMille(100) ? { corruptPerMille: random.pick([1, 5, 30]) } : {}
 
 function drawLiar(random: Random): LiarPlan {
   return {

@@ -137,7 +137,10 @@ export async function runSchedule(schedule: Schedule, trace: Trace | null = null
     queue.add(plan.startAt, () => machine.boot())
   })
   if (schedule.liar !== null) network.plug(createLiar(world, plans.length, schedule.liar, liarKeys))
-  for (const fault of schedule.faults) queue.add(fault.at, () => strike(world, fault, schedule.calmAt))
+  for (const fault of schedule.faults) {
+    queue.add(fault.at, () => strike(world, fault, schedule.calmAt))
+    if (fault.kind === 'restore') queue.add(fault.copyAt, () => machines[fault.machine]?.keep())
+  }
 
   let readyAt: number | null = null
   let readySince: number | null = null
@@ -184,7 +187,7 @@ export async function runSchedule(schedule: Schedule, trace: Trace | null = null
   const course = `${(hashA >>> 0).toString(16).padStart(8, '0')}${(hashB >>> 0).toString(16).padStart(8, '0')}`
   return {
     violation,
-    excuse: world.oracles.founding.excuse() ?? lateExcuse,
+    excuse: world.oracles.founding.excuse() ?? world.oracles.copies.excuse() ?? lateExcuse,
     steps,
     virtualMs: now,
     digest: `${course}-${sha256(new TextEncoder().encode(disks.join())).slice(0, 8)}`,

@@ -8,13 +8,19 @@ import type { Message } from '../../src/core/protocol.ts'
 import type { Datastore } from '../datastore.ts'
 import type { Machine } from '../machine.ts'
 import type { World } from '../world.ts'
+import type { Copies } from './copies.ts'
 import type { PlanOracle } from './plans.ts'
 import type { Oracle, Order, Violate } from './watch.ts'
 
 /** Permits older than this are no majority of now: a round of asking, a slow disk, a fast clock. */
 const PERMIT_MS = 5_000
 
-export function createDatastoreOracle(violate: Violate, plans: PlanOracle, world: () => World): Oracle {
+export function createDatastoreOracle(
+  violate: Violate,
+  plans: PlanOracle,
+  world: () => World,
+  copies: Copies,
+): Oracle {
   /** Voters that permitted and when they last did, by holder, its run and attempt. */
   const permits = new Map<string, Map<NodeId, number>>()
   const secrets = new Map<string, string>()
@@ -48,7 +54,9 @@ export function createDatastoreOracle(violate: Violate, plans: PlanOracle, world
       violate(4, `${id} is to initialise beside the datastore ${plan.datastore.clusterId}`)
     }
     const inPlace = machine.datastore.data?.store?.id
-    if (action === 'initialise' && inPlace !== undefined && plans.done().has(inPlace)) {
+    // A restored server that nobody contradicts goes on where its copy was: its driver finds its own data there.
+    const goesOn = copies.has(id) && machine.datastore.data?.epoch === plan.datastore.epoch
+    if (action === 'initialise' && inPlace !== undefined && plans.done().has(inPlace) && !goesOn) {
       violate(4, `${id} is to initialise over its data of ${inPlace}`)
     }
     const given = permits.get(`${id} ${machine.state?.session} ${act.attempt}`)

@@ -5,6 +5,7 @@ import type { Durable } from '../../src/core/state.ts'
 import type { Machine } from '../machine.ts'
 import type { World } from '../world.ts'
 import { contentOf, short } from './contents.ts'
+import type { Copies } from './copies.ts'
 import type { Oracle, Violate } from './watch.ts'
 
 interface Said {
@@ -31,6 +32,7 @@ export function createFoundingOracle(
   liars: ReadonlySet<NodeId>,
   leastExpect: number,
   world: () => World,
+  copies: Copies,
 ): FoundingOracle {
   const said = new Map<NodeId, Said>()
   const geneses = new Map<string, NodeId>()
@@ -48,7 +50,7 @@ export function createFoundingOracle(
   }
 
   const excuse = (): string | null => {
-    const surplus = promisers.size - (leastExpect === 1 ? 1 : leastExpect + 1)
+    const surplus = promisers.size + copies.surplus(promisers) - (leastExpect === 1 ? 1 : leastExpect + 1)
     if (surplus > 0) return `${surplus} more machines promised than expect and slack allow`
     return [...promisers].some((id) => liars.has(id)) ? 'a founder lies' : null
   }

@@ -3,7 +3,10 @@
  * otherwise its status says what is missing. Looks at plan, mesh and datastore themselves, and at what the
  * node tells a person, which must agree.
  */
+import type { NodeId } from '../../src/core/ids.ts'
+import type { Plan } from '../../src/core/plan.ts'
 import { statusOf } from '../../src/core/report.ts'
+import type { Datastore } from '../datastore.ts'
 import type { Machine } from '../machine.ts'
 import type { World } from '../world.ts'
 
@@ -37,20 +40,56 @@ export function expectable(world: World): {
 } {
   const on = world.machines.filter((machine) => machine.state !== null)
   const excuse = world.oracles.founding.excuse()
+  const broken = world.oracles.copies.excuse()
+  if (broken !== null) return { machines: [], excuse: broken }
   if (world.oracles.founding.geneses() > 1) return { machines: [], excuse: excuse ?? 'two geneses' }
+  // Who waits for a person, and says so, is not expected to become ready; the others are.
+  const able = on.filter((machine) => asksForPerson(world, machine) === null)
+  const alive = new Set(able.map((machine) => machine.keys.id))
   const expects = new Set(on.map((machine) => machine.settings.expect))
   if (expects.size > 1) return { machines: [], excuse: 'machines expect different numbers' }
   const plan = on.map((m) => m.disk.durable?.certified?.plan).find((known) => known !== undefined)
   if (plan === undefined) {
-    const enough = on.length >= quorumOf(on[0]?.settings.expect ?? 1)
-    return { machines: enough ? on : [], excuse: enough ? null : 'too few machines to found' }
+    const enough = alive.size >= quorumOf(on[0]?.settings.expect ?? 1)
+    return { machines: enough ? able : [], excuse: enough ? null : 'too few machines to found' }
   }
-  const alive = new Set(on.map((machine) => machine.keys.id))
   const voters = plan.voters.filter((id) => alive.has(id))
   if (voters.length * 2 <= plan.voters.length) return { machines: [], excuse: 'the servers were wiped' }
   const stores = datastoreLost(world, plan.datastore.clusterId)
-  return stores === null ? { machines: on, excuse: null } : { machines: [], excuse: stores }
+  if (stores !== null) return { machines: [], excuse: stores }
+  // While one of its voters is gone for good, the datastore takes nobody in.
+  const store = world.datastores.find((candidate) => candidate.id === plan.datastore.clusterId)
+  const isClosed =
+    store?.members.some(({ voter, machine }) => voter && !isLeft(world, store, machine)) ?? false
+  return {
+    machines: isClosed ? able.filter(({ keys }) => !waitsToJoin(plan, keys.id)) : able,
+    excuse: null,
+  }
 }
+
+const waitsToJoin = (plan: Plan, id: NodeId): boolean =>
+  plan.settings.distribution === 'etcd' && plan.voters.includes(id) && !plan.datastore.members.includes(id)
+
+const isLeft = (world: World, store: Datastore, machine: Machine): boolean =>
+  machine.datastore.data?.store === store && asksForPerson(world, machine) === null
+
+/** What a machine with a copied disk, or one that lost its data, must tell a person; null for all others. */
+function asksForPerson(world: World, machine: Machine): string | null {
+  const { state, keys } = machine
+  if (state === null) return null
+  const isCopied = world.oracles.copies.has(keys.id)
+  if (!isCopied && !machine.datastore.isStale()) return null
+  const codes = statusOf(state, machine.clock()).problems.map(({ code }) => code)
+  return codes.find((code) => PERSONAL.has(code)) ?? null
+}
+
+const PERSONAL: ReadonlySet<string> = new Set([
+  'state.restored',
+  'state.other-machine',
+  'node.cloned',
+  'datastore.no-data',
+  'datastore.stale-member',
+])
 
 const quorumOf = (expect: number): number => (expect === 1 ? 1 : Math.floor((expect + 1) / 2) + 1)
 
@@ -59,6 +98,6 @@ function datastoreLost(world: World, clusterId: string | null): string | null {
   const store = world.datastores.find((candidate) => candidate.id === clusterId)
   if (store === undefined) return null
   const voters = store.members.filter((member) => member.voter)
-  const left = voters.filter((member) => member.machine.datastore.data?.store === store)
+  const left = voters.filter(({ machine }) => isLeft(world, store, machine))
   return left.length * 2 > voters.length ? null : 'the datastore lost its members'
 }

@@ -7,6 +7,7 @@ import type { Genesis } from '../../src/core/genesis.ts'
 import type { NodeId } from '../../src/core/ids.ts'
 import type { CertifiedPlan } from '../../src/core/plan.ts'
 import { contentOf, short } from './contents.ts'
+import type { Copies } from './copies.ts'
 import type { ReplicationOracle } from './replication.ts'
 import type { Oracle, Violate } from './watch.ts'
 
@@ -29,6 +30,7 @@ export function createPlanOracle(
   violate: Violate,
   replication: ReplicationOracle,
   liars: ReadonlySet<NodeId>,
+  copies: Copies,
 ): PlanOracle {
   const eras = new Map<string, Era>()
   const done = new Map<string, Set<string>>()
@@ -143,8 +145,9 @@ export function createPlanOracle(
       // A node that finds two truths has found a broken rule, whichever it is.
       if (event === 'plan.conflict')
         violate(3, `${machine.keys.id} is in conflict: ${String(fields.message)}`)
-      // Here no disk is ever restored and no machine copied: whoever believes so stops for nothing.
-      if (event === 'state.restored' || event === 'node.cloned') {
+      // Whoever takes itself for a copy, and is none, stops for nothing.
+      const isCopied = copies.has(machine.keys.id)
+      if ((event === 'state.restored' || event === 'node.cloned') && !isCopied) {
         violate(11, `${machine.keys.id} takes itself for a copy (${event}), and is none`)
       }
     },
