@@ -3,7 +3,7 @@
  * goes to a higher index only (rule 3). Decides which plans are believed, what becomes of an entry that this
  * voter signed when a newer plan is certified, and when two truths exist (`plan.conflict`).
  */
-import { beginReplication, enterTerm, stepDown } from './election.ts'
+import { beginReplication, enterTerm, leaveTermBehind, stepDown } from './election.ts'
 import { announce } from './gossip.ts'
 import type { NodeId } from './ids.ts'
 import {
@@ -78,8 +78,7 @@ export function adoptCertified(turn: Turn, certified: CertifiedPlan): void {
   persist(turn, { certified, voting: { ...voting, accepted: carried } })
   // A certified plan proves that its term was led: nobody may act in an older one.
   if (certified.term > voting.term) enterTerm(turn, certified.term)
-  if (certified.term > replication.leaderTerm && replication.leadership === null)
-    replication.leaderTerm = certified.term
+  if (replication.leadership === null) leaveTermBehind(turn, certified.term)
   log(turn, 'info', 'plan.certified', {
     term: certified.term,
     index: certified.index,

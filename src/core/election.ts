@@ -105,6 +105,16 @@ function loseLeader(turn: Turn): void {
   replication.leaderlessSince = turn.now
 }
 
+/** A later term was led: whoever led an earlier one must not stand in the way of its leader's first word. */
+export function leaveTermBehind(turn: Turn, proven: Term): void {
+  const { replication } = turn.state
+  if (proven <= replication.leaderTerm) return
+  loseLeader(turn)
+  replication.leaderTerm = proven
+  // An agent asks the servers at once who leads now.
+  turn.state.beats.beatAt = turn.now
+}
+
 /** A broken connection to the leader says more than silence: stand soon, unless it comes back first. */
 export function leaderDisconnected(turn: Turn, peer: NodeId): void {
   const { state } = turn

@@ -154,6 +154,35 @@ describe('a voter', () => {
     expect(logged(voter, 'message.refused').at(-1)?.fields.why).toBe('a second leader in one term')
   })
 
+  test('that learns of a later term from its plan follows the leader of it at its first word', async () => {
+    const stage = await formed({ count: 4 })
+    const agent = stage.actors.find(({ id, state }) => !state.durable.certified?.plan.voters.includes(id))
+    const former = leaderOf(stage)
+    if (agent === undefined) throw new Error('no agent')
+    stage.isolate(agent)
+    stage.switchOff(former)
+    stage.pass(30_000)
+    const next = stage.actors.find(
+      ({ id, state }) => id !== former.id && state.replication.leadership !== null,
+    )
+    const certified = next?.state.durable.certified
+    if (next === undefined || certified == null) throw new Error('no other leader')
+    // As in the second after the election, when the former leader was heard a moment ago.
+    agent.state.replication.leader = former.id
+    agent.state.replication.heardLeader = stage.now
+    stage.hear(agent, next.id, { kind: 'plan.share', certified })
+    expect(agent.state.replication).toMatchObject({ leader: null, leaderTerm: certified.term })
+    stage.hear(agent, next.id, {
+      kind: 'beat.answer',
+      era: certified.plan.era.slice(0, 8),
+      term: certified.term,
+      leader: 'me',
+      planIndex: certified.index,
+      view: null,
+    })
+    expect(agent.state.replication.leader).toBe(next.id)
+  })
+
   test('tells an overtaken leader the term that overtook it', async () => {
     const { stage, voter, other, former } = await orphans()
     stage.hear(voter, other.id, poll(voter, { term: term(7) }))
