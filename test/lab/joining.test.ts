@@ -21,17 +21,17 @@ const BOAST = [
   'mount --bind "$1/meminfo" /proc/meminfo',
 ].join(' && ')
 
-describe('a cluster without multicast, whose machines know one written address', () => {
+describe('a cluster of nine without multicast, whose machines know one written address', () => {
   let cluster: Cluster
   let founders: readonly Host[]
   let formed: View
-  /** The only founder that is no server: who knows it alone has to find the servers. */
+  /** A founder that is no server: who knows it alone has to find the servers. */
   let agent: Host
 
   beforeAll(async () => {
     cluster = await createCluster({
       name: 'written',
-      hosts: 4,
+      hosts: 9,
       discovery: { mdns: false, peers: ['10.77.0.1'] },
     })
     founders = [...cluster.lab.hosts]
