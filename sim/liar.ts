@@ -232,6 +232,21 @@ export function createLiar(world: World, index: number, plan: LiarPlan, keys: Ke
       leader: random.perMille(500) ? keys.id : someone(),
       state: random.pick(['queued', 'elsewhere', 'pending', 'full']),
     }),
+    () => ({ kind: 'recall', era: someDigest() }),
+    () => ({
+      kind: 'recalled',
+      era: someDigest(),
+      entry: {
+        before: [],
+        voters: [someone()],
+        term: someTerm(),
+        index: 2 ** 40,
+        plan: someDigest(),
+        base: someDigest(),
+        signature: signature(),
+      },
+      vote: { voters: [someone()], term: someTerm(), candidate: someone(), signature: signature() },
+    }),
     () => ({
       kind: 'permit.ask',
       era: someDigest(),

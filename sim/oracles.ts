@@ -39,20 +39,22 @@ export function createOracles(
   return {
     copies,
     copied: (id, how, durable) => {
+      copies.copied(id, how, durable, how === 'restored' ? (disks.get(id) ?? null) : null)
       if (durable === null) disks.delete(id)
       else disks.set(id, durable)
-      copies.copied(id, how, durable)
     },
     plans,
     founding,
     persisted: (id, durable) => {
       const before = copies.isCloned(id) ? null : (disks.get(id) ?? null)
       disks.set(id, durable)
+      copies.persisted(id, durable, before)
       founding.persisted?.(id, durable, before)
       replication.persisted?.(id, durable, before)
       plans.persisted?.(id, durable, before)
     },
     sent: (machine, to, message) => {
+      copies.sent(machine, to, message)
       founding.sent?.(machine, to, message)
       replication.sent?.(machine, to, message)
       datastores.sent?.(machine, to, message)

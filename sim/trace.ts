@@ -141,7 +141,7 @@ function durableText(durable: Durable, nameOf: (id: string) => string): string {
   return parts.length === 1 && parts[0] === 'promised term 0' ? 'nothing promised yet' : parts.join(', ')
 }
 
-function messageText(message: Message, nameOf: (id: string) => string): string {
+export function messageText(message: Message, nameOf: (id: string) => string): string {
   switch (message.kind) {
     case 'digest':
       return `digest ${message.records.slice(0, 4)}, genesis ${message.genesis?.slice(0, 8) ?? 'none'}, plan ${message.plan === null ? 'none' : `${message.plan.term}.${message.plan.index}`}`
@@ -191,6 +191,10 @@ function messageText(message: Message, nameOf: (id: string) => string): string {
       return 'let me join'
     case 'join.answer':
       return `joining: ${message.state}${message.leader === null ? '' : `, ${nameOf(message.leader)} leads`}`
+    case 'recall':
+      return 'what do you hold of my words?'
+    case 'recalled':
+      return `you signed ${message.entry === null ? 'nothing' : `${message.entry.term}.${message.entry.index}`} and voted ${message.vote === null ? 'for nobody' : `for ${nameOf(message.vote.candidate)} in term ${message.vote.term}`}, as far as I know`
     case 'permit.ask':
       return `may I ${message.act} (act ${message.attempt})?`
     case 'permit':

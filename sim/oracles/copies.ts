@@ -1,49 +1,87 @@
 /**
  * Copied disks: one restored from an old copy, or one that runs twice. What such an identity does against rule
- * 2 before it is detected is excused and counted; only once it really said two things do the rules that rest on
- * its word (1, 3, 4, 9 and 11) bind no more. Until then they do, whatever was restored.
+ * 2 before it is detected is excused and counted; only once it really said two things, or gave its word to
+ * something older than what it forgot, do the rules that rest on its word (1, 3, 4, 9 and 11) bind no more.
+ * Until then they do, whatever was restored.
  */
 import type { NodeId } from '../../src/core/ids.ts'
+import type { Message } from '../../src/core/protocol.ts'
 import type { Durable } from '../../src/core/state.ts'
 import type { Counters } from '../counters.ts'
-import type { Violate } from './watch.ts'
+import type { Machine } from '../machine.ts'
+import { isBefore, type Position, type Violate } from './watch.ts'
 
 export interface Copies {
   /** Passes on what no copied disk excuses. */
   readonly violate: Violate
-  copied(id: NodeId, how: 'restored' | 'cloned', durable: Durable | null): void
+  /** @param before what was on the disk that the copy replaced; null for a clone. */
+  copied(id: NodeId, how: 'restored' | 'cloned', durable: Durable | null, before: Durable | null): void
   has(id: NodeId): boolean
   /** Two machines with one key: what one of them has on its disk says nothing of the other's. */
   isCloned(id: NodeId): boolean
+  sent(machine: Machine, to: NodeId, message: Message): void
+  persisted(id: NodeId, durable: Durable, before: Durable | null): void
   /** Copies made before they held the genesis: each can promise once more than its original (rule 1). */
   surplus(promisers: ReadonlySet<NodeId>): number
   /** Why the rules bind no more; null while they do. */
   excuse(): string | null
 }
 
+const NOWHERE: Position = { term: -1, index: -1 }
+const lastOf = (durable: Durable | null): Position =>
+  durable?.voting.accepted ?? durable?.certified ?? NOWHERE
+
 export function createCopies(violate: Violate, counters: () => Counters | undefined): Copies {
-  const ids = new Map<NodeId, { cloned: boolean; early: number }>()
+  const ids = new Map<NodeId, { cloned: boolean; early: number; forgotten: Position }>()
+  /** What candidates said of their last entry, by candidate and term. */
+  const polls = new Map<string, Position>()
   let broken: string | null = null
+  const breakWord = (): void => {
+    if (broken === null) counters()?.add('copied disks that gave their word in ignorance')
+    broken ??= 'a copied disk broke its word before it was found'
+  }
   return {
     violate: (rule, message) => {
       const who = [...ids.keys()].find((id) => message.startsWith(id))
       if (rule === 2 && who !== undefined) {
         counters()?.add('excused: a copied disk broke its word')
         // Two records of one number mislead nobody for long, and no other rule rests on them.
-        if (!message.includes(' record ')) broken ??= 'a copied disk broke its word before it was found'
+        if (!message.includes(' record ')) breakWord()
         return
       }
       if (broken === null) violate(rule, message)
       else counters()?.add(`excused: rule ${rule} after a copied disk broke its word`)
     },
-    copied: (id, how, durable) => {
-      const entry = ids.get(id) ?? { cloned: false, early: 0 }
+    copied: (id, how, durable, before) => {
+      const entry = ids.get(id) ?? { cloned: false, early: 0, forgotten: NOWHERE }
+      const lost = lastOf(before)
+      if (isBefore(lastOf(durable), lost) && isBefore(entry.forgotten, lost)) entry.forgotten = lost
       if (how === 'cloned') entry.cloned = true
       if (durable === null || durable.genesis === null) entry.early += 1
       ids.set(id, entry)
     },
     has: (id) => ids.has(id),
     isCloned: (id) => ids.get(id)?.cloned === true,
+    sent: (machine, to, message) => {
+      const { id } = machine.keys
+      if (message.kind === 'poll' && !message.pre) {
+        polls.set(`${id} ${message.term}`, { term: message.lastTerm, index: message.lastIndex })
+      }
+      const forgotten = ids.get(id)?.forgotten
+      if (forgotten === undefined) return
+      const candidate = message.kind === 'poll' ? id : to
+      const isVote = message.kind === 'poll' || (message.kind === 'poll.answer' && message.granted)
+      if (isVote && !message.pre) {
+        const known = polls.get(`${candidate} ${message.term}`)
+        if (known !== undefined && isBefore(known, forgotten)) breakWord()
+      }
+      if (message.kind === 'signed' && message.index <= forgotten.index) breakWord()
+    },
+    persisted: (id, { certified }, before) => {
+      const forgotten = ids.get(id)?.forgotten
+      const isAlone = certified?.plan.voters.join() === id && certified !== before?.certified
+      if (isAlone && forgotten !== undefined && certified.index <= forgotten.index) breakWord()
+    },
     surplus: (promisers) =>
       [...ids].reduce((sum, [id, { early }]) => sum + (promisers.has(id) ? early : 0), 0),
     excuse: () => broken,

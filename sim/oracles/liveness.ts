@@ -4,7 +4,7 @@
  * node tells a person, which must agree.
  */
 import type { NodeId } from '../../src/core/ids.ts'
-import type { Plan } from '../../src/core/plan.ts'
+import type { CertifiedPlan, Plan } from '../../src/core/plan.ts'
 import { statusOf } from '../../src/core/report.ts'
 import type { Datastore } from '../datastore.ts'
 import type { Machine } from '../machine.ts'
@@ -48,7 +48,9 @@ export function expectable(world: World): {
   const alive = new Set(able.map((machine) => machine.keys.id))
   const expects = new Set(on.map((machine) => machine.settings.expect))
   if (expects.size > 1) return { machines: [], excuse: 'machines expect different numbers' }
-  const plan = on.map((m) => m.disk.durable?.certified?.plan).find((known) => known !== undefined)
+  const plan = on
+    .flatMap(({ disk }) => disk.durable?.certified ?? [])
+    .reduce<CertifiedPlan | null>((a, b) => (a === null || b.index > a.index ? b : a), null)?.plan
   if (plan === undefined) {
     const enough = alive.size >= quorumOf(on[0]?.settings.expect ?? 1)
     return { machines: enough ? able : [], excuse: enough ? null : 'too few machines to found' }

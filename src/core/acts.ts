@@ -7,6 +7,7 @@ import { statement } from './codec.ts'
 import type { Digest, Millis, NodeId } from './ids.ts'
 import { type Act, isMajority, type Outcome, outcomeStatement, type Plan } from './plan.ts'
 import type { MessageOf } from './protocol.ts'
+import { isRecalling } from './restored.ts'
 import type { NodeState } from './state.ts'
 import { PERMIT_RETRY_MS, PERMIT_ROUND_MS } from './timing.ts'
 import { after, type Deadline, log, refuse, send, type Turn } from './turn.ts'
@@ -59,7 +60,7 @@ export function tickActs(turn: Turn): void {
   const act = ownAct(state)
   const plan = planOf(state)
   const { acts } = state
-  if (act === null || plan === null || state.blocked !== null) {
+  if (act === null || plan === null || state.blocked !== null || isRecalling(state)) {
     acts.asking = null
     acts.permitted = null
     acts.outcome = null
@@ -106,7 +107,7 @@ function askAnew(turn: Turn, act: Act): NonNullable<ActState['asking']> {
 
 /** A voter permits only what its own newest plan says, signed or certified: any change of it passes a voter. */
 function mayPermit(state: NodeState, act: Act): boolean {
-  if (!isVoter(state) || state.blocked !== null) return false
+  if (!isVoter(state) || state.blocked !== null || isRecalling(state)) return false
   const { certified, voting } = state.durable
   const holds = (plan: Plan | undefined): boolean =>
     plan?.act?.kind === act.kind && plan.act.node === act.node && plan.act.attempt === act.attempt
@@ -171,6 +172,7 @@ function report(turn: Turn, plan: Plan, act: Act): void {
 
 export function actDeadlines(state: NodeState): Deadline[] {
   const act = ownAct(state)
-  if (act === null || state.blocked !== null || state.acts.permitted === act.attempt) return []
+  if (act === null || state.blocked !== null || isRecalling(state)) return []
+  if (state.acts.permitted === act.attempt) return []
   return [{ at: state.acts.askAt, why: 'asking for permits' }]
 }

@@ -16,7 +16,7 @@ import {
   votersBefore,
 } from './plan.ts'
 import type { MessageOf } from './protocol.ts'
-import { rememberSigned } from './restored.ts'
+import { isRecalling, keepSignatures, rememberSigned } from './restored.ts'
 import type { Entry } from './state.ts'
 import { GOSSIP_FANOUT } from './timing.ts'
 import { log, persist, refuse, send, type Turn } from './turn.ts'
@@ -76,6 +76,7 @@ export function adoptCertified(turn: Turn, certified: CertifiedPlan): void {
     return
   }
   persist(turn, { certified, voting: { ...voting, accepted: carried } })
+  keepSignatures(turn, certified)
   // A certified plan proves that its term was led: nobody may act in an older one.
   if (certified.term > voting.term) enterTerm(turn, certified.term)
   if (replication.leadership === null) leaveTermBehind(turn, certified.term)
@@ -101,7 +102,8 @@ export function adoptCertified(turn: Turn, certified: CertifiedPlan): void {
     if (carried === null) leadership.queue.unshift(...again.map((cause) => cause.what))
     leadership.offer = null
   }
-  if (replication.role === 'idle' && isVoter(state) && state.blocked === null) beginReplication(turn, false)
+  const isAble = isVoter(state) && state.blocked === null && !isRecalling(state)
+  if (replication.role === 'idle' && isAble) beginReplication(turn, false)
   else if (replication.role !== 'idle' && !isVoter(state)) {
     if (replication.leadership !== null) stepDown(turn, 'no longer a voter')
     replication.role = 'idle'

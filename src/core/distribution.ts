@@ -12,6 +12,7 @@ import { assertNever, compareText } from './ids.ts'
 import type { DatastoreMember, DistributionOrder } from './orders.ts'
 import { endsAct, memberOf, type Plan } from './plan.ts'
 import { isQueued, request } from './replication.ts'
+import { isRecalling } from './restored.ts'
 import type { NodeState } from './state.ts'
 import { INITIALISE_DEADLINE_MS, JOIN_DEADLINE_MS } from './timing.ts'
 import { log, type Turn } from './turn.ts'
@@ -115,7 +116,7 @@ function watchHolder(turn: Turn, plan: Plan): void {
 export function distributionOrder(turn: Turn): DistributionOrder | null {
   const { state } = turn
   const plan = planOf(state)
-  if (plan === null || (state.blocked !== null && !state.durable.restored)) return null
+  if (plan === null || isRecalling(state) || (state.blocked !== null && !state.durable.restored)) return null
   const self = memberOf(plan, state.id)
   if (plan.settings.distribution === 'none') return { kind: 'none' }
   if (self === undefined || state.genesisId === null) return null

@@ -9,6 +9,7 @@ import { type Millis, millis, type NodeId, type Term, term } from './ids.ts'
 import { voteStatement } from './leader-record.ts'
 import type { Cause, PlanSignature } from './plan.ts'
 import type { MessageOf } from './protocol.ts'
+import { gaveWord, isRecalling, keepVote } from './restored.ts'
 import type { Entry, NodeState } from './state.ts'
 import {
   ELECTION_BROKEN_JITTER_MS,
@@ -78,7 +79,7 @@ export function beginReplication(turn: Turn, quickly: boolean): void {
   const { state } = turn
   const { replication } = state
   replication.leaderlessSince = turn.now
-  if (!isVoter(state) || state.blocked !== null) {
+  if (!isVoter(state) || state.blocked !== null || isRecalling(state)) {
     replication.role = 'idle'
     return
   }
@@ -138,6 +139,7 @@ function askForVotes(turn: Turn, pre: boolean): void {
     replication.votes.set(state.id, new Uint8Array())
   } else {
     replication.role = 'candidate'
+    gaveWord(state)
     persist(turn, { voting: { ...durable.voting, term: asked, vote: state.id } })
     const bytes = voteStatement(crypto, state.genesisId, certified.plan.voters, asked, state.id)
     replication.votes.set(state.id, crypto.sign(bytes))
@@ -201,6 +203,7 @@ export function handlePoll(turn: Turn, from: NodeId, message: MessageOf<'poll'>)
     answer(false)
     return
   }
+  gaveWord(state)
   if (vote === null) persist(turn, { voting: { ...state.durable.voting, vote: from } })
   replication.electionAt = electionDue(turn)
   const bytes = voteStatement(turn.crypto, state.genesisId, certified.plan.voters, message.term, from)
@@ -229,6 +232,8 @@ export function handlePollAnswer(turn: Turn, from: NodeId, message: MessageOf<'p
       return
     }
     replication.votes.set(from, message.signature)
+    const { voters } = certified.plan
+    keepVote(state, from, { voters, term: message.term, candidate: state.id, signature: message.signature })
   }
   countVotes(turn)
 }

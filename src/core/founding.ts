@@ -58,6 +58,8 @@ export interface FoundingState {
   readySince: Millis | null
   /** Another node's latest sign of a candidacy. */
   othersAt: Millis | null
+  /** This very run accepted a genesis: its disk is as old as that at most. */
+  hasAccepted: boolean
 }
 
 export const startFounding = (now: Millis): FoundingState => ({
@@ -66,6 +68,7 @@ export const startFounding = (now: Millis): FoundingState => ({
   backoffMs: FOUNDING_BACKOFF_MS,
   readySince: null,
   othersAt: null,
+  hasAccepted: false,
 })
 
 /** What stands against founding, as fresh records show it; null where nothing does. */
@@ -388,6 +391,7 @@ export function handlePropose(turn: Turn, from: NodeId, message: MessageOf<'prop
 }
 
 function accept(turn: Turn, inTerm: Term, candidate: NodeId, accepted: Proposal): void {
+  turn.state.founding.hasAccepted = true
   persist(turn, { founding: { term: inTerm, candidate, accepted } })
 }
 

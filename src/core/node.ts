@@ -73,7 +73,18 @@ import {
   replicationDeadlines,
   tickReplication,
 } from './replication.ts'
-import { RESTORED } from './restored.ts'
+import {
+  beginRecall,
+  handleRecall,
+  handleRecalled,
+  isRecalling,
+  keepSignatures,
+  RESTORED,
+  recallDeadlines,
+  recallFrom,
+  startRecall,
+  tickRecall,
+} from './restored.ts'
 import { type Durable, freshDurable, type NodeState } from './state.ts'
 import type { Stage } from './status.ts'
 import { MESH_PATIENCE_MS, RECORDS_MAX } from './timing.ts'
@@ -109,6 +120,7 @@ export function start(crypto: Crypto, now: Millis, given: Start): { state: NodeS
     joining: startJoining(now),
     admission: startAdmission(now),
     acts: startActs(now),
+    recall: startRecall(now),
     mesh: { up: false, peers: [], problems: [] },
     distribution: given.distribution,
     meshUpAt: null,
@@ -124,6 +136,8 @@ export function start(crypto: Crypto, now: Millis, given: Start): { state: NodeS
   log(turn, 'info', 'node.started', { id: state.id, name: state.claim.name, version: state.version })
   if (state.durable.certified !== null) {
     state.replication.leaderTerm = state.durable.certified.term
+    keepSignatures(turn, state.durable.certified)
+    beginRecall(turn)
     beginReplication(turn, false)
   }
   return { state, effects: finish(turn) }
@@ -175,6 +189,7 @@ function handleEvent(turn: Turn, event: Event): void {
       hear(turn, event.peer)
       state.beats.sentFacts = ''
       handleConnected(turn, event.peer)
+      recallFrom(turn, event.peer)
       return
     case 'disconnected':
       state.links.delete(event.peer)
@@ -286,6 +301,12 @@ function handleMessage(turn: Turn, from: NodeId, message: Message): void {
     case 'join.answer':
       handleJoinAnswer(turn, from, message)
       return
+    case 'recall':
+      handleRecall(turn, from, message)
+      return
+    case 'recalled':
+      handleRecalled(turn, from, message)
+      return
     case 'permit.ask':
       handlePermitAsk(turn, from, message)
       return
@@ -311,6 +332,7 @@ function pullNewerPlan(turn: Turn, from: NodeId, index: number): void {
 function finish(turn: Turn): Effect[] {
   tickFounding(turn)
   enterCluster(turn)
+  if (tickRecall(turn)) beginReplication(turn, false)
   tickReplication(turn)
   tickActs(turn)
   if (certifiedOf(turn.state) !== null) tickBeats(turn, factsNow(turn))
@@ -328,6 +350,7 @@ function finish(turn: Turn): Effect[] {
 function enterCluster(turn: Turn): void {
   const { state, crypto } = turn
   const { genesis, certified, founding } = state.durable
+  const { hasAccepted } = state.founding
   if (genesis === null || certified !== null || state.blocked !== null) return
   const id = genesisIdOf(crypto, genesis.genesis)
   state.genesisId = id
@@ -346,6 +369,8 @@ function enterCluster(turn: Turn): void {
   const leads = genesis.genesis.voters.includes(founding.candidate ?? state.id)
     ? isOwn
     : genesis.genesis.voters[0] === state.id
+  // Who accepted nothing in this run may have said more than its disk knows.
+  if (!hasAccepted) beginRecall(turn)
   beginReplication(turn, leads)
 }
 
@@ -356,7 +381,7 @@ function giveOrders(turn: Turn): void {
   const certified = certifiedOf(state)
   const { restored } = state.durable
   if (certified === null || (state.blocked !== null && !restored)) return
-  const position = `${certified.term}.${certified.index} ${restored}`
+  const position = `${certified.term}.${certified.index} ${restored} ${isRecalling(state)}`
   const meshKey = `${position} ${state.gossip.changes}`
   if (lastOrders.meshKey !== meshKey) {
     lastOrders.meshKey = meshKey
@@ -443,7 +468,9 @@ function adoptMachine(turn: Turn): void {
   persist(turn, changes)
   state.blocked = state.durable.restored ? RESTORED : null
   log(turn, 'info', 'node.adopted')
-  if (state.durable.certified !== null) beginReplication(turn, false)
+  if (state.durable.certified === null) return
+  beginRecall(turn)
+  beginReplication(turn, false)
 }
 
 /** When the node next wants to be woken though nothing happened, and why. */
@@ -454,6 +481,7 @@ export function nextDeadline(state: NodeState, now: Millis): Deadline {
     ...replicationDeadlines(state),
     ...beatDeadlines(state),
     ...actDeadlines(state),
+    ...recallDeadlines(state),
     ...admissionDeadlines(state),
     ...problemDeadlines(state),
   ]

@@ -10,6 +10,7 @@ import type { Millis } from './ids.ts'
 import { visibleGeneses } from './joining.ts'
 import type { HostProblem } from './orders.ts'
 import { memberOf, type Plan } from './plan.ts'
+import { isRecalling } from './restored.ts'
 import type { NodeState } from './state.ts'
 import { LEADERLESS_MS, PROBLEMS_MS, RECORD_FORMED_RENEW_MS, SILENT_MS } from './timing.ts'
 import { after, type Deadline, log, type Turn } from './turn.ts'
@@ -193,6 +194,9 @@ export function waitingFor(state: NodeState, now: Millis): { readonly key: strin
     return [{ key: 'admission', text }]
   }
   const items: { key: string; text: string }[] = []
+  if (isRecalling(state)) {
+    items.push({ key: 'recall', text: 'the other nodes to say what they hold of this server’s signatures' })
+  }
   if (!state.mesh.up)
     items.push({ key: 'mesh', text: `the mesh interface with ${memberOf(plan, state.id)?.address}` })
   const unreachable = unreachablePeers(state, now)

@@ -244,6 +244,32 @@ export const messageSchema = z.discriminatedUnion('kind', [
     leader: nodeIdSchema.nullable(),
     state: z.enum(['queued', 'elsewhere', 'pending', 'full']),
   }),
+  // restored.ts
+  z.strictObject({ kind: z.literal('recall'), era: digestSchema }),
+  z.strictObject({
+    kind: z.literal('recalled'),
+    era: digestSchema,
+    /** The latest entry that the receiver signed, and the latest vote that it gave, as far as the sender knows. */
+    entry: z
+      .strictObject({
+        before: z.array(nodeIdSchema).max(16),
+        voters: z.array(nodeIdSchema).max(16),
+        term: termSchema,
+        index: countSchema,
+        plan: digestSchema,
+        base: digestSchema,
+        signature: signatureSchema,
+      })
+      .nullable(),
+    vote: z
+      .strictObject({
+        voters: z.array(nodeIdSchema).max(16),
+        term: termSchema,
+        candidate: nodeIdSchema,
+        signature: signatureSchema,
+      })
+      .nullable(),
+  }),
   // acts.ts
   z.strictObject({
     kind: z.literal('permit.ask'),

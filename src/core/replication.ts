@@ -32,6 +32,7 @@ import {
   planStatement,
 } from './plan.ts'
 import { CAUSES_MAX, type MessageOf } from './protocol.ts'
+import { gaveWord, keepEntry } from './restored.ts'
 import type { Entry, NodeState } from './state.ts'
 import { PUSH_MAX, REPLICATION_RETRY_MS } from './timing.ts'
 import { after, type Deadline, log, NEVER, persist, refuse, send, sendAll, type Turn } from './turn.ts'
@@ -115,6 +116,7 @@ function offerNext(turn: Turn): void {
 /** Signs an entry: on disk first, and never a different one at its position (rule 2). */
 function acceptEntry(turn: Turn, entry: Entry): Uint8Array {
   const { state, crypto } = turn
+  gaveWord(state)
   persist(turn, { voting: { ...state.durable.voting, accepted: entry } })
   return crypto.sign(entryStatement(turn, entry))
 }
@@ -208,6 +210,16 @@ export function handleSigned(turn: Turn, from: NodeId, message: MessageOf<'signe
   }
   voterAnswered(turn, from)
   offer.signatures.set(from, signature)
+  const { base, plan } = entry
+  keepEntry(state, from, {
+    before: certifiedOf(state)?.plan.voters ?? [],
+    voters: plan.voters,
+    term: entry.term,
+    index: entry.index,
+    plan: message.plan,
+    base,
+    signature,
+  })
   countSignatures(turn)
 }
 

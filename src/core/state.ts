@@ -16,6 +16,7 @@ import type { DistributionFacts, MeshFacts } from './orders.ts'
 import { causeSchema, certifiedPlanSchema, planSchema } from './plan.ts'
 import { proposalSchema } from './protocol.ts'
 import { type Claim, countSchema, digestSchema, nodeIdSchema } from './record.ts'
+import type { RecallState } from './restored.ts'
 import type { Settings } from './settings.ts'
 
 const termSchema = countSchema.transform(term)
@@ -112,6 +113,7 @@ export interface NodeState {
   joining: JoiningState
   admission: AdmissionState
   acts: ActState
+  readonly recall: RecallState
   mesh: MeshFacts
   distribution: DistributionFacts
   /** Since when the mesh interface is up; null while it is not. */

@@ -81,6 +81,13 @@ export const GENESIS_REFUSED_MS = 10_000
 /** An election takes about this long; a node without a leader for longer says so. */
 export const LEADERLESS_MS = 3_000
 
+/**
+ * A starting voter waits this long at most for what others hold of its words (DESIGN.md section 11: the local
+ * gate): machines of one site that were switched on together find each other within it.
+ */
+export const RECALL_MS = 10_000
+export const RECALL_RETRY_MS = 1_000
+
 /** Permits are asked for again this often. */
 export const PERMIT_RETRY_MS = 500
 /** Permits that did not become a majority within this time are void: above a bad link's round trip, no more. */

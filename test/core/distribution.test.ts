@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { DistributionFacts } from '../../src/core/orders.ts'
-import { INITIALISE_DEADLINE_MS, JOIN_DEADLINE_MS } from '../../src/core/timing.ts'
+import { INITIALISE_DEADLINE_MS, JOIN_DEADLINE_MS, RECALL_MS } from '../../src/core/timing.ts'
 import { type Actor, type Cast, formed, logged, NO_DATASTORE, planIn } from './cast.ts'
 
 const holderOf = ({ actors }: Cast): Actor | undefined => {
@@ -163,7 +163,7 @@ describe('a server with data of a datastore on its disk', () => {
     expect(planIn(stage.actor(0)).plan.datastore.epoch).toBe(1)
   })
 
-  test('starts from what it knows, without a leader or a quorum', async () => {
+  test('starts from what it knows, without a leader or a quorum, once silence has permitted it', async () => {
     const { stage } = await begun()
     completeAll(stage)
     for (const actor of stage.actors) stage.switchOff(actor)
@@ -171,6 +171,8 @@ describe('a server with data of a datastore on its disk', () => {
     if (a === undefined) throw new Error()
     a.order = null
     stage.switchOn(a)
+    expect(a.order).toBeNull()
+    stage.pass(RECALL_MS)
     expect(action(a)).toBe('run')
   })
 })

@@ -53,6 +53,9 @@ describe('a voter', () => {
     const inTerm = voter.state.durable.voting.term
     stage.switchOff(voter)
     stage.switchOn(voter)
+    for (const { id } of planIn(voter).plan.members) {
+      stage.hear(voter, id, { kind: 'recalled', era: planIn(voter).plan.era, entry: null, vote: null })
+    }
     stage.hear(voter, former.id, poll(voter, { term: inTerm }))
     expect(isGranted(voter)).toBe(false)
     stage.hear(voter, other.id, poll(voter, { term: inTerm }))

@@ -3,6 +3,7 @@ import { obstacle } from '../../src/core/founding.ts'
 import { maySign } from '../../src/core/gossip.ts'
 import { millis } from '../../src/core/ids.ts'
 import { stageOf, start } from '../../src/core/node.ts'
+import { RECALL_MS } from '../../src/core/timing.ts'
 import { type Actor, type Cast, cast, formed, NO_DATASTORE, sent, statusIn } from './cast.ts'
 
 /** Starts a machine's disk in another machine. */
@@ -139,7 +140,9 @@ describe('a disk in another machine', () => {
     stage.tell(a, { kind: 'adopt' })
     expect(a.state.blocked).toBeNull()
     expect(a.disk?.fingerprint).toBe(a.state.fingerprint)
-    expect(a.state.replication.role).toBe('follower')
+    expect(a.state.replication.role).toBe('idle')
+    stage.pass(RECALL_MS)
+    expect(a.state.replication.role).not.toBe('idle')
   })
 
   test('is not noticed where a machine has no ID, and status says that', async () => {

@@ -127,6 +127,7 @@ describe('an entry', () => {
     )
     stage.switchOff(voter)
     stage.switchOn(voter)
+    stage.until(() => voter.state.recall.until === null)
     stage.hear(voter, leader.id, forged)
     expect(sent(voter, 'signed')).toHaveLength(count)
     stage.hear(voter, leader.id, offer)
