@@ -2,7 +2,7 @@
 import type { Host } from './host.ts'
 
 /** Runs etcdctl on `host` against the members at `addresses`; throws with its words where it fails. */
-async function etcdctl(
+export async function etcdctl(
   host: Host,
   credentials: string,
   addresses: readonly string[],

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { execa } from 'execa'
 import { z } from 'zod'
 
-export type Purpose = 'lab' | 'demo' | 'bench' | 'compose'
+export type Purpose = 'lab' | 'demo' | 'bench' | 'compose' | 'nemesis'
 
 export interface DebianPackage {
   readonly name: string
@@ -17,7 +17,7 @@ const List = z.object({
     z.object({
       name: z.string(),
       tool: z.string(),
-      for: z.array(z.enum(['lab', 'demo', 'bench', 'compose'])),
+      for: z.array(z.enum(['lab', 'demo', 'bench', 'compose', 'nemesis'])),
     }),
   ),
 })
