@@ -290,6 +290,10 @@ export function createNetwork(world: World, plan: NetworkPlan, encoded: boolean)
         return
       }
       const content = encoded ? encodeMessage(message) : message
+      const machine = world.machines[from]
+      if (content instanceof Uint8Array && machine !== undefined) {
+        world.oracles.bounds.carried(machine, content.length)
+      }
       if (plan.ordered) sendOrdered(lane, sender, content)
       else sendWild(lane, sender, content)
     },

@@ -4,6 +4,7 @@
  */
 import type { NodeId } from '../src/core/ids.ts'
 import type { Durable } from '../src/core/state.ts'
+import { type Bounds, createBounds } from './oracles/bounds.ts'
 import { type Copies, createCopies } from './oracles/copies.ts'
 import { createDatastoreOracle } from './oracles/datastores.ts'
 import { createFoundingOracle } from './oracles/founding.ts'
@@ -18,6 +19,7 @@ export interface Oracles extends Required<Omit<Oracle, 'persisted'>> {
   /** A disk was copied: put back into its machine, or into another. */
   copied(id: NodeId, how: 'restored' | 'cloned', durable: Durable | null): void
   readonly copies: Copies
+  readonly bounds: Bounds
   readonly plans: PlanOracle
   readonly founding: ReturnType<typeof createFoundingOracle>
 }
@@ -36,8 +38,10 @@ export function createOracles(
   const datastores = createDatastoreOracle(violate, plans, world, copies)
   const records = createRecordOracle(violate)
   const disks = new Map<NodeId, Durable>()
+  const bounds = createBounds(violate, world, liars.size > 0)
   return {
     copies,
+    bounds,
     copied: (id, how, durable) => {
       copies.copied(id, how, durable, how === 'restored' ? (disks.get(id) ?? null) : null)
       if (durable === null) disks.delete(id)
@@ -55,6 +59,7 @@ export function createOracles(
     },
     sent: (machine, to, message) => {
       copies.sent(machine, to, message)
+      bounds.sent(machine)
       founding.sent?.(machine, to, message)
       replication.sent?.(machine, to, message)
       datastores.sent?.(machine, to, message)

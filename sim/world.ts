@@ -64,7 +64,16 @@ const SETTLE_LOOK_MS = 500
 /** Ready must last this long to count. */
 const QUIET_MS = 3_000
 
-export async function runSchedule(schedule: Schedule, trace: Trace | null = null): Promise<Result> {
+/** The machines as they are when the run ends: for stories that say what must have come of them. */
+export interface Ending {
+  readonly machines: readonly Machine[]
+}
+
+export async function runSchedule(
+  schedule: Schedule,
+  trace: Trace | null = null,
+  atEnd: (ending: Ending) => void = () => undefined,
+): Promise<Result> {
   const { seed, machines: plans } = schedule
   const queue = createQueue()
   const counters = createCounters()
@@ -182,6 +191,8 @@ export async function runSchedule(schedule: Schedule, trace: Trace | null = null
     now = at
     run()
   }
+  world.oracles.bounds.weigh()
+  atEnd({ machines })
   counters.add('steps', steps)
   const disks = machines.map(({ disk }) => (disk.durable === null ? 'empty' : contentOf(disk.durable)))
   const course = `${(hashA >>> 0).toString(16).padStart(8, '0')}${(hashB >>> 0).toString(16).padStart(8, '0')}`
