@@ -24,35 +24,50 @@ export interface CampaignOptions {
   readonly first: boolean
   /** Every so many schedules one runs twice, and both must end with the same digest. */
   readonly twiceEvery: number
-  /** Whether counters that did not move are failures: they prove nothing otherwise. */
-  readonly mustMove: boolean
 }
 
-export async function runCampaign(
+/** What a share of the schedules came to: plain data, so that a worker can hand it over. */
+export interface Tally {
+  readonly schedules: number
+  readonly steps: number
+  readonly virtualMs: number
+  readonly counts: ReadonlyMap<string, number>
+  readonly readyMs: readonly number[]
+  readonly failures: readonly Failure[]
+}
+
+export interface Failure {
+  readonly text: string
+  /** What to shrink; null where no run of one schedule shows it. */
+  readonly schedule: Schedule | null
+}
+
+export async function tallyOf(
   schedules: Iterable<Numbered>,
-  { first, twiceEvery, mustMove }: CampaignOptions,
-): Promise<Summary> {
-  const started = performance.now()
-  const totals = new Map<string, number>()
-  const failures: string[] = []
+  { first, twiceEvery }: CampaignOptions,
+): Promise<Tally> {
+  const counts = new Map<string, number>()
+  const failures: Failure[] = []
   const readyMs: number[] = []
   let count = 0
   let steps = 0
   let virtualMs = 0
   const add = (name: string, n: number): void => {
-    totals.set(name, (totals.get(name) ?? 0) + n)
+    counts.set(name, (counts.get(name) ?? 0) + n)
   }
   for (const { schedule, replay } of schedules) {
     if (first && failures.length > 0) break
     count += 1
     const result = await runGuarded(schedule)
     if (result instanceof Error) {
-      failures.push(`seed ${schedule.seed}: the core threw: ${result.stack}\n  ${replay}`)
+      failures.push({ text: `seed ${schedule.seed}: the core threw: ${result.stack}\n  ${replay}`, schedule })
       continue
     }
-    if (result.violation !== null) failures.push(`${verdict(schedule.seed, result)}\n  ${replay}`)
+    if (result.violation !== null) {
+      failures.push({ text: `${verdict(schedule.seed, result)}\n  ${replay}`, schedule })
+    }
     if (count % twiceEvery === 0 && (await runSchedule(schedule)).digest !== result.digest) {
-      failures.push(`seed ${schedule.seed}: two runs differ\n  ${replay}`)
+      failures.push({ text: `seed ${schedule.seed}: two runs differ\n  ${replay}`, schedule: null })
     }
     steps += result.steps
     virtualMs += result.virtualMs
@@ -67,21 +82,35 @@ export async function runCampaign(
     add('seeds that ended ready', 1)
     readyMs.push(result.readyAt - schedule.calmAt)
   }
+  return { schedules: count, steps, virtualMs, counts, readyMs, failures }
+}
+
+/**
+ * @param seconds on the clock, of all shares together.
+ * @param mustMove whether counters that did not move are failures: they prove nothing otherwise.
+ */
+export function summaryOf(tallies: readonly Tally[], seconds: number, mustMove: boolean): Summary {
+  const totals = new Map<string, number>()
+  for (const { counts } of tallies) {
+    for (const [name, n] of counts) totals.set(name, (totals.get(name) ?? 0) + n)
+  }
+  const sum = (of: (tally: Tally) => number): number => tallies.reduce((all, tally) => all + of(tally), 0)
+  const violations = tallies.flatMap(({ failures }) => failures.map(({ text }) => text))
+  const count = sum(({ schedules }) => schedules)
   if (mustMove && count >= ENOUGH_SEEDS) {
     for (const name of MUST_MOVE) {
-      if ((totals.get(name) ?? 0) === 0) failures.push(`nothing proven: no ${name} in ${count} seeds`)
+      if ((totals.get(name) ?? 0) === 0) violations.push(`nothing proven: no ${name} in ${count} seeds`)
     }
   }
-  const seconds = (performance.now() - started) / 1000
-  readyMs.sort((a, b) => a - b)
+  const readyMs = tallies.flatMap((tally) => tally.readyMs).sort((a, b) => a - b)
   return {
     schedules: count,
-    virtualHours: virtualMs / 3_600_000,
+    virtualHours: sum(({ virtualMs }) => virtualMs) / 3_600_000,
     seconds,
-    stepsPerSecond: Math.round(steps / seconds),
+    stepsPerSecond: Math.round(sum(({ steps }) => steps) / seconds),
     readyAfterCalmMs: { median: readyMs[readyMs.length >> 1] ?? null, most: readyMs.at(-1) ?? null },
     counters: Object.fromEntries([...totals].sort(([a], [b]) => (a < b ? -1 : 1))),
-    violations: failures,
+    violations,
   }
 }
 

@@ -1,26 +1,43 @@
 /** `npm run sim`: many seeds, what happened in them, and what broke. `--seed N` replays one as a play. */
-import { print, runCampaign, verdict } from './campaign.ts'
+import { spawnSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { print, summaryOf, type Tally, tallyOf, verdict } from './campaign.ts'
 import { readCorpus, readEntry } from './corpus.ts'
+import { sha256 } from './crypto.ts'
 import { flagsOf, runCommand, UsageError, wholeNumber } from './flags.ts'
 import { drawSchedule, type Schedule } from './schedule.ts'
+import { tallyEverywhere } from './shares.ts'
+import { shrink, sizeOf } from './shrink.ts'
 import { createTrace } from './trace.ts'
 import { runSchedule } from './world.ts'
 
-const USAGE = `usage: node sim/run.ts [--seeds N] [--from N] [--first] [--json]
-       node sim/run.ts --seed N [--everything]
-       node sim/run.ts --schedule FILE [--everything]
+const USAGE = `usage: node sim/run.ts [--fresh [--seeds N]] [--json]
+       node sim/run.ts --seeds N [--from N] [--first] [--json]
+       node sim/run.ts --seed N [--everything | --shrink]
+       node sim/run.ts --schedule FILE [--everything | --shrink]
        node sim/run.ts --corpus [--json]
 
-  --seeds N        how many seeds (500)
+  Without flags as with --fresh: the corpus, and seeds of this commit's own.
+
+  --seeds N        how many seeds (6000)
   --from N         the first of them (1)
+  --fresh          the first of them follows from the commit
   --first          end at the first failure
   --json           one document on stdout
   --seed N         replay one seed as a transcript
-  --schedule FILE  replay a schedule of the corpus
+  --schedule FILE  replay a schedule of the corpus, or a shrunk one
   --everything     with beats, gossip and wake-ups
+  --shrink         make a failing schedule small; write it to a file, and tell what happens in it
+  --out FILE       that file (a temporary one)
+  --runs N         runs that shrinking may take (400)
   --corpus         replay all schedules that once found something
 
 exit codes: 0 no violation, 1 a rule broke or nothing was proven, 2 wrong usage`
+
+/** One seed in so many runs twice, and must end with the same digest. */
+const TWICE_EVERY = 50
 
 process.exitCode = await runCommand(USAGE, async () => {
   const values = flagsOf(process.argv.slice(2), {
@@ -29,33 +46,65 @@ process.exitCode = await runCommand(USAGE, async () => {
     seed: { type: 'string' },
     schedule: { type: 'string' },
     corpus: { type: 'boolean', default: false },
+    fresh: { type: 'boolean', default: false },
     first: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
     everything: { type: 'boolean', default: false },
+    shrink: { type: 'boolean', default: false },
+    out: { type: 'string' },
+    runs: { type: 'string', default: '400' },
     help: { type: 'boolean', default: false },
   })
   if (values.help) {
     console.log(USAGE)
     return 0
   }
-  const { seed, schedule } = values
-  const ways = [values.seeds ?? values.from, seed, schedule, values.corpus ? '' : undefined]
+  const { seed, schedule, from, seeds } = values
+  const ways = [seeds ?? from, seed, schedule, values.corpus ? '' : undefined]
   if (ways.filter((way) => way !== undefined).length > 1) {
     throw new UsageError('--seeds, --seed, --schedule and --corpus exclude each other')
   }
-  if (seed !== undefined) return await replay(drawSchedule(wholeNumber('seed', seed, 0)), values.everything)
-  if (schedule !== undefined) return await replay(scheduleIn(schedule), values.everything)
-  const from = wholeNumber('from', values.from ?? '1', 0)
-  const count = wholeNumber('seeds', values.seeds ?? '500', 1)
-  const summary = await runCampaign(values.corpus ? kept() : drawn(from, count), {
-    first: values.first,
-    twiceEvery: 50,
-    mustMove: !values.corpus && !values.first,
-  })
+  const runs = wholeNumber('runs', values.runs, 1)
+  const one =
+    seed !== undefined
+      ? drawSchedule(wholeNumber('seed', seed, 0))
+      : schedule !== undefined
+        ? scheduleIn(schedule)
+        : null
+  if (values.shrink && one === null) throw new UsageError('--shrink goes with --seed or --schedule')
+  if (one !== null) {
+    return values.shrink ? await small(one, runs, values.out) : await replay(one, values.everything)
+  }
+
+  const count = wholeNumber('seeds', seeds ?? '6000', 1)
+  const options = { first: values.first, twiceEvery: TWICE_EVERY }
+  const started = performance.now()
+  const tallies: Tally[] = []
+  if (values.corpus) tallies.push(await tallyOf(kept(), options))
+  else if (values.first) {
+    tallies.push(await tallyOf(drawn(wholeNumber('from', from ?? '1', 0), count), options))
+  } else {
+    const isFresh = values.fresh || (from === undefined && seeds === undefined)
+    const first = isFresh ? freshSeed() : wholeNumber('from', from ?? '1', 0)
+    if (isFresh) {
+      if (!values.json) console.log(`seeds from ${first} on, and the corpus`)
+      tallies.push(await tallyOf(kept(), options))
+    }
+    tallies.push(...(await tallyEverywhere({ from: first, count, twiceEvery: TWICE_EVERY })))
+  }
+  const summary = summaryOf(tallies, (performance.now() - started) / 1000, !values.corpus && !values.first)
   if (values.json) console.log(JSON.stringify(summary))
   else print(summary)
+  const failing = tallies.flatMap(({ failures }) => failures).find((failure) => failure.schedule !== null)
+  if (!values.json && failing?.schedule != null) await small(failing.schedule, runs, values.out)
   return summary.violations.length === 0 ? 0 : 1
 })
+
+/** Other seeds for every commit; the same for one. */
+function freshSeed(): number {
+  const { stdout } = spawnSync('git', ['rev-parse', 'HEAD'], { encoding: 'utf8', cwd: import.meta.dirname })
+  return Number.parseInt(sha256(new TextEncoder().encode(stdout?.trim() ?? '')).slice(0, 10), 16)
+}
 
 function* drawn(from: number, count: number) {
   for (let seed = from; seed < from + count; seed++) {
@@ -90,4 +139,23 @@ async function replay(schedule: Schedule, everything: boolean): Promise<number> 
   const result = await runSchedule(schedule, trace)
   console.log(verdict(seed, result))
   return result.violation === null ? 0 : 1
+}
+
+/** Makes the schedule small, keeps it in a file, and tells what happens in it. */
+async function small(schedule: Schedule, runs: number, out: string | undefined): Promise<number> {
+  const shrunk = await shrink(schedule, runs)
+  if (shrunk === null) {
+    console.log(`seed ${schedule.seed} breaks nothing: there is nothing to shrink`)
+    return 0
+  }
+  const path = out ?? join(tmpdir(), `muster-seed-${schedule.seed}.json`)
+  const found = shrunk.rule === 0 ? shrunk.message : `rule ${shrunk.rule}: ${shrunk.message}`
+  writeFileSync(path, `${JSON.stringify({ found, schedule: shrunk.schedule }, null, 2)}\n`)
+  console.log(`\nshrunk in ${shrunk.runs} runs: ${sizeOf(schedule)} → ${sizeOf(shrunk.schedule)}`)
+  console.log(`  node sim/run.ts --schedule ${path}\n`)
+  // A core that throws ends its play there; the play so far has been told.
+  return await replay(shrunk.schedule, false).catch((error: unknown) => {
+    console.log(String(error))
+    return 1
+  })
 }
