@@ -246,7 +246,12 @@ class Nemesis {
         await sleep(ms)
       },
     }
+    const unplayed = new Set(schedule[lane].map(({ kind }) => kind))
+    const endsAt = this.#watch.elapsedMs() + this.#options.pace.lengthMs
     for (const step of schedule[lane]) {
+      // Waiting for machines takes time of its own, which no seed knows.
+      if (unplayed.size === 0 && this.#watch.elapsedMs() >= endsAt) return
+      unplayed.delete(step.kind)
       if (step.afterCalm && lane === 'servers') await this.#calm(lanes.servers)
       await play(stage, lane, step)
       this.#played.set(step.kind, (this.#played.get(step.kind) ?? 0) + 1)
