@@ -13,6 +13,7 @@ export interface Summary {
   readonly schedules: number
   readonly virtualHours: number
   readonly seconds: number
+  /** Of one core's time, whatever else runs on it. */
   readonly stepsPerSecond: number
   readonly readyAfterCalmMs: { readonly median: number | null; readonly most: number | null }
   readonly counters: Readonly<Record<string, number>>
@@ -30,6 +31,8 @@ export interface CampaignOptions {
 export interface Tally {
   readonly schedules: number
   readonly steps: number
+  /** Time on the processor, of this thread. */
+  readonly cpuMs: number
   readonly virtualMs: number
   readonly counts: ReadonlyMap<string, number>
   readonly readyMs: readonly number[]
@@ -52,6 +55,7 @@ export async function tallyOf(
   let count = 0
   let steps = 0
   let virtualMs = 0
+  const before = process.threadCpuUsage()
   const add = (name: string, n: number): void => {
     counts.set(name, (counts.get(name) ?? 0) + n)
   }
@@ -82,7 +86,9 @@ export async function tallyOf(
     add('seeds that ended ready', 1)
     readyMs.push(result.readyAt - schedule.calmAt)
   }
-  return { schedules: count, steps, virtualMs, counts, readyMs, failures }
+  const { user, system } = process.threadCpuUsage(before)
+  const cpuMs = (user + system) / 1_000
+  return { schedules: count, steps, cpuMs, virtualMs, counts, readyMs, failures }
 }
 
 /**
@@ -107,7 +113,7 @@ export function summaryOf(tallies: readonly Tally[], seconds: number, mustMove: 
     schedules: count,
     virtualHours: sum(({ virtualMs }) => virtualMs) / 3_600_000,
     seconds,
-    stepsPerSecond: Math.round(sum(({ steps }) => steps) / seconds),
+    stepsPerSecond: Math.round((1_000 * sum(({ steps }) => steps)) / sum(({ cpuMs }) => cpuMs)),
     readyAfterCalmMs: { median: readyMs[readyMs.length >> 1] ?? null, most: readyMs.at(-1) ?? null },
     counters: Object.fromEntries([...totals].sort(([a], [b]) => (a < b ? -1 : 1))),
     violations,
@@ -134,7 +140,7 @@ export function verdict(seed: number, { violation, excuse, digest, steps, virtua
 export function print(summary: Summary): void {
   const { schedules, virtualHours, seconds, stepsPerSecond, readyAfterCalmMs, counters, violations } = summary
   console.log(
-    `${schedules} schedules, ${virtualHours.toFixed(1)} virtual hours in ${seconds.toFixed(1)} s, ${stepsPerSecond} steps/s`,
+    `${schedules} schedules, ${virtualHours.toFixed(1)} virtual hours in ${seconds.toFixed(1)} s, ${stepsPerSecond} steps/s and core`,
   )
   for (const [name, count] of Object.entries(counters)) console.log(`  ${name.padEnd(64)} ${count}`)
   console.log(

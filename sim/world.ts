@@ -158,9 +158,7 @@ export async function runSchedule(
   const lookWhetherReady = (): void => {
     const { machines: wanted, excuse } = expectable(world)
     lateExcuse = excuse
-    const missing = wanted
-      .map((machine) => [machine, lacks(world, machine)] as const)
-      .find(([, why]) => why !== null)
+    const missing = firstMissing(world, wanted)
     if (missing === undefined && excuse === null) readySince ??= now
     else readySince = null
     if (readySince !== null && now - readySince >= QUIET_MS) {
@@ -205,6 +203,15 @@ export async function runSchedule(
     counts: counters.counts,
     readyAt,
   }
+}
+
+/** The first machine that is not ready, and what it lacks: looking at all of them took a tenth of the time. */
+function firstMissing(world: World, wanted: readonly Machine[]): readonly [Machine, string] | undefined {
+  for (const machine of wanted) {
+    const why = lacks(world, machine)
+    if (why !== null) return [machine, why]
+  }
+  return undefined
 }
 
 /** What happened, in one number: the kind of event, and of whom. */
