@@ -30,7 +30,7 @@ export function createOracles(
   leastExpect: number,
   world: () => World,
 ): Oracles {
-  const copies = createCopies(report, () => world().counters)
+  const copies = createCopies(report, world)
   const { violate } = copies
   const founding = createFoundingOracle(violate, liars, leastExpect, world, copies)
   const replication = createReplicationOracle(violate)

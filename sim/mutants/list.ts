@@ -322,8 +322,20 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'restored: a whole disk is taken for an old copy',
     file: 'restored.ts',
-    from: '|| !isAfter(certified, lastEntry(state))) return\n',
+    from: '|| !isAfter(certified, remembered(state).last)) return\n',
     to: ') return\n',
+  },
+  {
+    name: 'restored: an old copy is never found',
+    file: 'restored.ts',
+    from: '  if (state.durable.restored) return\n',
+    to: '  if (state.durable.restored || forgotten.length > 0) return\n',
+  },
+  {
+    name: 'restored: silence never permits',
+    file: 'restored.ts',
+    from: 'missing.length === 0 || now >= recall.until || state.blocked !== null',
+    to: 'missing.length === 0 || state.blocked !== null',
   },
   {
     name: 'distribution: two datastores may be done',

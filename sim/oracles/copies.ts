@@ -9,6 +9,7 @@ import type { Message } from '../../src/core/protocol.ts'
 import type { Durable } from '../../src/core/state.ts'
 import type { Counters } from '../counters.ts'
 import type { Machine } from '../machine.ts'
+import type { World } from '../world.ts'
 import { isBefore, type Position, type Violate } from './watch.ts'
 
 export interface Copies {
@@ -27,12 +28,19 @@ export interface Copies {
   excuse(): string | null
 }
 
+/** Asking, and being told over the worst of links, takes no longer than this. */
+const KNOWN_AFTER_MS = 20_000
+
 const NOWHERE: Position = { term: -1, index: -1 }
 const lastOf = (durable: Durable | null): Position =>
   durable?.voting.accepted ?? durable?.certified ?? NOWHERE
 
-export function createCopies(violate: Violate, counters: () => Counters | undefined): Copies {
-  const ids = new Map<NodeId, { cloned: boolean; early: number; forgotten: Position }>()
+export function createCopies(violate: Violate, world: () => World): Copies {
+  const counters = (): Counters | undefined => world().counters
+  const ids = new Map<
+    NodeId,
+    { cloned: boolean; early: number; readonly remembered: Position; forgotten: Position }
+  >()
   /** What candidates said of their last entry, by candidate and term. */
   const polls = new Map<string, Position>()
   let broken: string | null = null
@@ -40,6 +48,34 @@ export function createCopies(violate: Violate, counters: () => Counters | undefi
     if (broken === null) counters()?.add('copied disks that gave their word in ignorance')
     broken ??= 'a copied disk broke its word before it was found'
   }
+  /** Who has long been connected with a holder of what it signed and forgot must know, and be silent. */
+  const checkBeside = (machine: Machine): void => {
+    const { id } = machine.keys
+    const entry = ids.get(id)
+    const { network, machines, now } = world()
+    if (entry === undefined || entry.cloned || now - machine.awakeSince < KNOWN_AFTER_MS) return
+    const holder = network.peersOf(machine.index, KNOWN_AFTER_MS).find((index) => {
+      const other = machines[index]
+      const certified = other?.disk.durable?.certified
+      return (
+        other !== undefined &&
+        certified != null &&
+        !other.paused &&
+        now - other.awakeSince >= KNOWN_AFTER_MS &&
+        network.peersOf(index, KNOWN_AFTER_MS).includes(machine.index) &&
+        certified.signatures.some(({ node }) => node === id) &&
+        isBefore(entry.remembered, certified) &&
+        !isBefore(entry.forgotten, certified)
+      )
+    })
+    if (holder !== undefined) {
+      violate(
+        11,
+        `${machine.name} speaks beside ${machines[holder]?.name}, who holds what it signed and forgot`,
+      )
+    }
+  }
+
   return {
     violate: (rule, message) => {
       const who = [...ids.keys()].find((id) => message.startsWith(id))
@@ -53,7 +89,12 @@ export function createCopies(violate: Violate, counters: () => Counters | undefi
       else counters()?.add(`excused: rule ${rule} after a copied disk broke its word`)
     },
     copied: (id, how, durable, before) => {
-      const entry = ids.get(id) ?? { cloned: false, early: 0, forgotten: NOWHERE }
+      const entry = ids.get(id) ?? {
+        cloned: false,
+        early: 0,
+        remembered: lastOf(durable),
+        forgotten: NOWHERE,
+      }
       const lost = lastOf(before)
       if (isBefore(lastOf(durable), lost) && isBefore(entry.forgotten, lost)) entry.forgotten = lost
       if (how === 'cloned') entry.cloned = true
@@ -71,6 +112,7 @@ export function createCopies(violate: Violate, counters: () => Counters | undefi
       if (forgotten === undefined) return
       const candidate = message.kind === 'poll' ? id : to
       const isVote = message.kind === 'poll' || (message.kind === 'poll.answer' && message.granted)
+      if ((isVote && !message.pre) || message.kind === 'signed') checkBeside(machine)
       if (isVote && !message.pre) {
         const known = polls.get(`${candidate} ${message.term}`)
         if (known !== undefined && isBefore(known, forgotten)) breakWord()
