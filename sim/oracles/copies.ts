@@ -108,8 +108,9 @@ export function createCopies(violate: Violate, world: () => World): Copies {
       if (message.kind === 'poll' && !message.pre) {
         polls.set(`${id} ${message.term}`, { term: message.lastTerm, index: message.lastIndex })
       }
-      const forgotten = ids.get(id)?.forgotten
-      if (forgotten === undefined) return
+      const entry = ids.get(id)
+      if (entry === undefined) return
+      const { forgotten } = entry
       const candidate = message.kind === 'poll' ? id : to
       const isVote = message.kind === 'poll' || (message.kind === 'poll.answer' && message.granted)
       if ((isVote && !message.pre) || message.kind === 'signed') checkBeside(machine)
@@ -117,12 +118,18 @@ export function createCopies(violate: Violate, world: () => World): Copies {
         const known = polls.get(`${candidate} ${message.term}`)
         if (known !== undefined && isBefore(known, forgotten)) breakWord()
       }
-      if (message.kind === 'signed' && message.index <= forgotten.index) breakWord()
+      if (message.kind !== 'signed') return
+      const { term, index } = message
+      if (index < forgotten.index || (index === forgotten.index && term !== forgotten.term)) breakWord()
+      // What one of two machines with one key signs, the other does not know.
+      if (entry.cloned && isBefore(forgotten, { term, index })) entry.forgotten = { term, index }
     },
     persisted: (id, { certified }, before) => {
-      const forgotten = ids.get(id)?.forgotten
-      const isAlone = certified?.plan.voters.join() === id && certified !== before?.certified
-      if (isAlone && forgotten !== undefined && certified.index <= forgotten.index) breakWord()
+      // The only voter of a cluster certifies what it signs: on top of what it remembers, whatever it forgot.
+      const entry = ids.get(id)
+      if (entry === undefined || certified === (before?.certified ?? null)) return
+      if (certified?.plan.voters.join() !== id) return
+      if (entry.cloned || isBefore(before?.certified ?? NOWHERE, entry.forgotten)) breakWord()
     },
     surplus: (promisers) =>
       [...ids].reduce((sum, [id, { early }]) => sum + (promisers.has(id) ? early : 0), 0),
