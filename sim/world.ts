@@ -23,6 +23,8 @@ export interface World {
   readonly seed: number
   readonly now: number
   readonly encoded: boolean
+  /** Neither network nor disks ever hold anything up for long. */
+  readonly swift: boolean
   /** For what belongs to no machine and no link. */
   readonly random: Random
   readonly machines: readonly Machine[]
@@ -110,6 +112,10 @@ export async function runSchedule(
       return now
     },
     encoded: schedule.encoded,
+    swift:
+      schedule.network.ordered &&
+      Math.max(...schedule.network.delaysMs, ...plans.flatMap(({ diskMs }) => diskMs)) <= 200 &&
+      schedule.faults.every(({ kind }) => kind !== 'slow' && kind !== 'disk-full'),
     random: randomFrom(seed, 'world'),
     machines,
     get network() {

@@ -30,6 +30,7 @@ export interface Copies {
 
 /** Asking, and being told over the worst of links, takes no longer than this. */
 const KNOWN_AFTER_MS = 20_000
+const KNOWN_SOON_MS = 3_000
 
 const NOWHERE: Position = { term: -1, index: -1 }
 const lastOf = (durable: Durable | null): Position =>
@@ -52,17 +53,18 @@ export function createCopies(violate: Violate, world: () => World): Copies {
   const checkBeside = (machine: Machine): void => {
     const { id } = machine.keys
     const entry = ids.get(id)
-    const { network, machines, now } = world()
-    if (entry === undefined || entry.cloned || now - machine.awakeSince < KNOWN_AFTER_MS) return
-    const holder = network.peersOf(machine.index, KNOWN_AFTER_MS).find((index) => {
+    const { network, machines, now, swift } = world()
+    const knownMs = swift ? KNOWN_SOON_MS : KNOWN_AFTER_MS
+    if (entry === undefined || entry.cloned || now - machine.awakeSince < knownMs) return
+    const holder = network.peersOf(machine.index, knownMs).find((index) => {
       const other = machines[index]
       const certified = other?.disk.durable?.certified
       return (
         other !== undefined &&
         certified != null &&
         !other.paused &&
-        now - other.awakeSince >= KNOWN_AFTER_MS &&
-        network.peersOf(index, KNOWN_AFTER_MS).includes(machine.index) &&
+        now - other.awakeSince >= knownMs &&
+        network.peersOf(index, knownMs).includes(machine.index) &&
         certified.signatures.some(({ node }) => node === id) &&
         isBefore(entry.remembered, certified) &&
         !isBefore(entry.forgotten, certified)
