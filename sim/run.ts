@@ -21,7 +21,7 @@ const USAGE = `usage: node sim/run.ts [--fresh [--seeds N]] [--json]
 
   Without flags as with --fresh: the corpus, and seeds of this commit's own.
 
-  --seeds N        how many seeds (6000)
+  --seeds N        how many seeds (5000)
   --from N         the first of them (1)
   --fresh          the first of them follows from the commit
   --first          end at the first failure
@@ -76,7 +76,7 @@ process.exitCode = await runCommand(USAGE, async () => {
     return values.shrink ? await small(one, runs, values.out) : await replay(one, values.everything)
   }
 
-  const count = wholeNumber('seeds', seeds ?? '6000', 1)
+  const count = wholeNumber('seeds', seeds ?? '5000', 1)
   const options = { first: values.first, twiceEvery: TWICE_EVERY }
   const started = performance.now()
   const tallies: Tally[] = []

@@ -59,6 +59,8 @@ describe('a planted bug', () => {
     ['founding: a candidate ignores what was accepted', 'founding', '2'],
     ['founding: a promise is not persisted', 'founding', '1'],
     ['founding: a value is accepted after a higher promise', 'founding', '2'],
+    ['replication: less than a majority', 'plan', '1'],
+    ['replication: a new leader issues at an index that it signed', 'plan', '2'],
   ])('%s: is found', (mutant, only, terms) => {
     const { status, stdout } = explore(mutant, '--only', only, '--terms', terms, '--crashes', '0')
     expect(status).toBe(1)
