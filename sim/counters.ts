@@ -71,6 +71,7 @@ export const MUST_MOVE = [
   'moves',
   'mutes',
   'corrupted frames refused',
+  'bytes over narrow links',
   'seeds with real cryptography',
   'seeds with real encoding',
   'seeds excused',

@@ -16,6 +16,8 @@ export interface NetworkPlan {
   /** Of messages; wild networks only. */
   readonly lossPerMille: number
   readonly duplicatePerMille: number
+  /** Of one direction of a link; only encoded messages have a length. */
+  readonly bytesPerSecond?: number
   /** Of messages: a bit of theirs flips on the way. */
   readonly corruptPerMille?: number
   /** From both being there to the first connection. */
@@ -200,8 +202,15 @@ export function createNetwork(world: World, plan: NetworkPlan, encoded: boolean)
     deliver(lane, head.message)
   }
 
+  /** How long a narrow link is busy with it; what comes after waits. */
+  const transferMs = (message: Message | Uint8Array): number => {
+    if (plan.bytesPerSecond === undefined || !(message instanceof Uint8Array)) return 0
+    counters.add('bytes over narrow links', message.length)
+    return Math.ceil((message.length * 1_000) / plan.bytesPerSecond)
+  }
+
   const sendOrdered = (lane: Lane, sender: NodeId, message: Message | Uint8Array): void => {
-    const at = Math.max(lane.lastAt, world.now + delayOf(lane))
+    const at = Math.max(lane.lastAt, world.now + delayOf(lane)) + transferMs(message)
     lane.lastAt = at
     lane.waiting.push({ at, sender, message })
     const { epoch } = lane

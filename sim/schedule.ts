@@ -178,7 +178,11 @@ export function drawSchedule(seed: number): Schedule {
       distribution: focus === 'datastore' || random.perMille(700) ? 'etcd' : 'none',
     },
     settleMs: random.pick([2_000, 5_000, 15_000]),
-    network: { ...drawNetwork(random), ...drawNoise(randomFrom(seed, 'noise')) },
+    network: {
+      ...drawNetwork(random),
+      ...drawNoise(randomFrom(seed, 'noise')),
+      ...drawWidth(randomFrom(seed, 'width')),
+    },
     faults: faults.sort((a, b) => a.at - b.at),
     liar: random.perMille(150) ? drawLiar(random) : null,
     crypto: random.perMille(15) && count <= 5 ? 'real' : 'symbolic',
@@ -346,6 +350,10 @@ function drawNetwork(random: Random): NetworkPlan {
 /** Flipped bits: the cipher notices, and ends the connection. */
 const drawNoise = (random: Random): Partial<NetworkPlan> =>
   random.perMille(100) ? { corruptPerMille: random.pick([1, 5, 30]) } : {}
+
+/** Narrow links count where messages are encoded; there every third seed has them. */
+const drawWidth = (random: Random): Partial<NetworkPlan> =>
+  random.perMille(350) ? { bytesPerSecond: random.pick([4_000, 20_000, 100_000]) } : {}
 
 function drawLiar(random: Random): LiarPlan {
   return {

@@ -114,6 +114,7 @@ export async function runSchedule(
     encoded: schedule.encoded,
     swift:
       schedule.network.ordered &&
+      schedule.network.bytesPerSecond === undefined &&
       Math.max(...schedule.network.delaysMs, ...plans.flatMap(({ diskMs }) => diskMs)) <= 200 &&
       schedule.faults.every(({ kind }) => kind !== 'slow' && kind !== 'disk-full'),
     random: randomFrom(seed, 'world'),
