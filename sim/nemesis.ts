@@ -7,6 +7,7 @@ import { randomInt } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { SILENT_MS } from '../src/core/timing.ts'
 import { runCommand } from './flags.ts'
 import { configuration, newToken } from './lab/configuration.ts'
 import { type Check, check } from './lab/demo/checks.ts'
@@ -53,6 +54,8 @@ interface Report {
 
 /** Far above what forming and healing take: decides nothing but when to give up. */
 const PATIENCE_MS = 90_000
+/** Longer than it takes until a node that fell silent is known as such. */
+const LASTING_MS = SILENT_MS + 1_000
 /** What a server takes to come back, generously. */
 const CALM_MS = 15_000
 /** What an election takes, generously. */
@@ -167,9 +170,16 @@ class Nemesis {
     return `after ${(took / 1_000).toFixed(1)} s`
   }
 
-  #untilWhole(): Promise<number> {
-    const count = this.#crew.hosts.length
-    return this.#watch.until('a whole cluster', (view) => isWhole(view, count), PATIENCE_MS)
+  /** Whole, and still so when all have heard of everyone anew: right after a fault they say what they knew. */
+  async #untilWhole(): Promise<number> {
+    let since: number | null = null
+    const hasLasted = (view: View): boolean => {
+      const now = this.#watch.elapsedMs()
+      since = isWhole(view, this.#crew.hosts.length) ? (since ?? now) : null
+      return since !== null && now - since >= LASTING_MS
+    }
+    const now = await this.#watch.until('a whole cluster', hasLasted, PATIENCE_MS)
+    return since ?? now
   }
 
   async #disturb(): Promise<void> {
@@ -202,7 +212,7 @@ class Nemesis {
       })
       await this.#check('everyone is ready again', async () => {
         const before = this.#watch.elapsedMs()
-        const took = (await this.#untilWhole()) - before
+        const took = Math.max(0, (await this.#untilWhole()) - before)
         return `${(took / 1_000).toFixed(1)} s after the last fault`
       })
     } finally {

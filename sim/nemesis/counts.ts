@@ -22,6 +22,9 @@ const ANSWERS: Readonly<Record<string, string>> = {
   'node.joining': 'newcomers admitted after a wipe',
 }
 
+/** Sure only where a disk was wiped: whoever that was never speaks again. Other silences may be too short. */
+const OF_WIPES: ReadonlySet<string> = new Set(['node.joining', 'problem.appeared node.silent'])
+
 export const baselineOf = (witness: Witness): Baseline =>
   new Map(Object.keys(ANSWERS).map((event) => [event, witness.count(event)]))
 
@@ -35,7 +38,7 @@ export function countsOf(
   const counts = new Map<string, number>()
   for (const kind of FAULTS) if (!leftOut.has(kind)) counts.set(kind, faults.get(kind) ?? 0)
   for (const [event, name] of Object.entries(ANSWERS)) {
-    if (event === 'node.joining' && leftOut.has('wipe')) continue
+    if (leftOut.has('wipe') && OF_WIPES.has(event)) continue
     counts.set(name, witness.count(event) - (baseline.get(event) ?? 0))
   }
   const { acknowledged, failed, reads } = ledger.counts

@@ -75,13 +75,12 @@ function drawLane(seed: number, lane: Lane, options: ScheduleOptions): Step[] {
   const steps: Step[] = []
   if (kinds.length === 0) return steps
   let spentMs = 0
-  const add = (kind: FaultKind, mustHitLeader: boolean): void => {
-    const step = drawStep(random, lane, kind, mustHitLeader, options)
+  const add = (kind: FaultKind, isFirst: boolean): void => {
+    const step = drawStep(random, lane, kind, isFirst, options)
     steps.push(step)
     spentMs += step.holdMs + step.restMs
   }
-  // A leader that loses power is followed by another: without that, no run would prove an election.
-  for (const kind of random.shuffled(kinds)) add(kind, kind === 'power')
+  for (const kind of random.shuffled(kinds)) add(kind, true)
   while (spentMs < options.lengthMs) add(random.pick(kinds), false)
   return steps
 }
@@ -90,14 +89,17 @@ function drawStep(
   random: Random,
   lane: Lane,
   kind: FaultKind,
-  mustHitLeader: boolean,
+  isFirst: boolean,
   { holdMs, restMs }: ScheduleOptions,
 ): Step {
-  const atLeader = random.perMille(AT_LEADER) || mustHitLeader
+  // A leader that loses power is followed by another, and a daemon that is killed while all is well finds its etcd
+  // running: without the one and the other, a run would prove neither.
+  const atLeader = random.perMille(AT_LEADER) || (isFirst && kind === 'power')
+  const afterCalm = random.perMille(AFTER_CALM) || (isFirst && kind === 'kill')
   return {
     kind,
     atLeader: lane === 'servers' && atLeader,
-    afterCalm: random.perMille(AFTER_CALM),
+    afterCalm,
     holdMs: kind === 'blackout' ? BLACKOUT_MS : random.between(...holdMs),
     restMs: random.between(...restMs),
     dice: random.word(),

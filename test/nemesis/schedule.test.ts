@@ -35,10 +35,11 @@ describe('a schedule', () => {
     expect(spent).toBeLessThan(120_000 + 2_600)
   })
 
-  it('takes the power of a leader in every run, and hits no server by way of an agent', () => {
+  it('takes the power of a leader and kills a daemon in calm in every run, and hits no server by way of an agent', () => {
     for (let seed = 1; seed <= 20; seed++) {
       const { servers, agents } = drawSchedule(seed, OPTIONS)
       expect(servers.find(({ kind }) => kind === 'power')?.atLeader).toBe(true)
+      expect(servers.find(({ kind }) => kind === 'kill')?.afterCalm).toBe(true)
       expect(agents.filter(({ atLeader }) => atLeader)).toEqual([])
     }
   })
