@@ -32,6 +32,12 @@ export function strike(world: World, fault: Fault, calmAt: number): void {
       counters.add('wipes')
       later(fault.offMs, () => machine.boot())
       return
+    case 'forget':
+      told('loses everything but the data of its datastore')
+      machine.crash(true)
+      machine.forget()
+      later(fault.offMs, () => machine.boot())
+      return
     case 'pause':
       counters.add('pauses')
       told(`freezes for ${fault.ms} ms`)

@@ -41,6 +41,8 @@ export interface Machine extends Endpoint {
   resume(): void
   /** A new machine in the old one's place: empty disk, new keys. Only while off. */
   wipe(): void
+  /** As {@link wipe}, but the datastore's data is elsewhere and stays. */
+  forget(): void
   /** Where it is found on the network. */
   readonly lanAddress: string
   /** The network gives it another address; a running daemon notices. */
@@ -318,6 +320,15 @@ export function createMachine(
     rearm()
   }
 
+  const forget = (): void => {
+    life += 1
+    keys = identityAt(identities, life)
+    disk = createDisk(random, plan.diskMs, world.encoded)
+    copy = null
+    hasFingerprint = true
+    mesh.wiped()
+  }
+
   const machine: Machine = {
     index,
     name,
@@ -364,14 +375,10 @@ export function createMachine(
       rearm()
     },
     wipe: () => {
-      life += 1
-      keys = identityAt(identities, life)
-      disk = createDisk(random, plan.diskMs, world.encoded)
-      copy = null
-      hasFingerprint = true
-      mesh.wiped()
+      forget()
       datastore.wiped()
     },
+    forget,
     get lanAddress() {
       return lanAddress()
     },

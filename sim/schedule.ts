@@ -51,6 +51,8 @@ export type Fault = { readonly at: number; readonly machine: number } & (
   | { readonly kind: 'restore'; readonly copyAt: number; readonly offMs: number }
   /** Starts with a copy of another machine's disk; without a fingerprint nothing tells the two apart. */
   | { readonly kind: 'clone'; readonly of: number; readonly fingerprint: boolean; readonly offMs: number }
+  /** Everything of muster's is gone, the datastore's data is not. In stories only. */
+  | { readonly kind: 'forget'; readonly offMs: number }
   /** The datastore's data is gone, muster's own state is not. */
   | { readonly kind: 'datastore-loss'; readonly offMs: number }
   /** Nothing passes between these two, though both reach all others: not transitive. */

@@ -62,6 +62,8 @@ export interface Result {
 
 /** More steps of all machines at one moment than anything but a loop takes. */
 const STEPS_PER_MOMENT = 20_000
+/** Faults after which a machine has another identity. */
+const NEW_LIFE: ReadonlySet<string> = new Set(['wipe', 'forget'])
 const SETTLE_LOOK_MS = 500
 /** Ready must last this long to count. */
 const QUIET_MS = 3_000
@@ -90,7 +92,8 @@ export async function runSchedule(
 
   const identities: Keys[][] = []
   for (let i = 0; i < plans.length; i++) {
-    const lives = 1 + schedule.faults.filter((fault) => fault.kind === 'wipe' && fault.machine === i).length
+    const lives =
+      1 + schedule.faults.filter((fault) => NEW_LIFE.has(fault.kind) && fault.machine === i).length
     const random = randomFrom(seed, `keys ${i}`)
     const list: Keys[] = []
     for (let life = 0; life < lives; life++) {

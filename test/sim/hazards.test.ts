@@ -199,6 +199,38 @@ describe('the datastore', () => {
     expect(stageOf(wiped)).toBe('ready')
   })
 
+  test('7: all state of muster is lost, the datastore is not: nobody founds or initialises, and status says why', async () => {
+    const played = await play({
+      ...three,
+      faults: [0, 1, 2].map((machine) => ({ at: 60_000, machine, kind: 'forget', offMs: 5_000 }) as const),
+      calmAt: 66_000,
+      endAt: 600_000,
+    })
+    expect(played.count('foundings')).toBe(1)
+    expect(played.count('datastores made')).toBe(1)
+    expect(played.machines.map(genesisOf)).toEqual([null, null, null])
+    for (const machine of played.machines) {
+      expect(problemsOf(machine)).toContain('datastore.orphan')
+      expect(machine.datastore.data).not.toBeNull()
+    }
+  })
+
+  test('whose data is lost on one server is served by the others, and that one says so', async () => {
+    const played = await play({
+      ...three,
+      faults: [{ at: 60_000, machine: 1, kind: 'datastore-loss', offMs: 2_000 }],
+      calmAt: 63_000,
+    })
+    expect(played.count('datastores made')).toBe(1)
+    expect(problemsOf(played.machine(1))).toContain('datastore.no-data')
+    const { clusterId } = planOf(played.machine(0)).datastore
+    expect([0, 1, 2].map((index) => played.machine(index).datastore.serves(clusterId))).toEqual([
+      true,
+      false,
+      true,
+    ])
+  })
+
   test('11: of five joiners one joins at a time', async () => {
     const played = await play({ expect: 6, machines: machines(6), servers: 5 })
     ends(played)
