@@ -12,7 +12,7 @@
  *   back is not delivered; what one before the write would have lost was not delivered either. That a write is
  *   the first effect of its step is checked.
  * - Letters that can change nothing any more, and bring about none that can, are taken out (`isOver` of each
- *   model); a share of them is asked of the core, and one that was no such letter ends the search.
+ *   model); the core is asked about each, and one that is no such letter stays and is an error.
  * - The core is asked once what one state of one machine does with one letter: equal states are equal in all
  *   of their fields. That a step leaves alone what it was not given is checked.
  * - Deliveries to different machines are not reordered away, and machines are not taken for each other: their

@@ -65,7 +65,7 @@ export interface Model {
   /**
    * Whether a letter can never again change anything: nothing of its receiver, as it is or may become, and
    * nothing that it would say in answer. Such a letter is taken out, so that states that differ in nothing
-   * else are one. Checked against the core in a share of the cases.
+   * else are one. The core is asked whether it is so.
    */
   isOver(letter: Letter, receiver: NodeState, sender: NodeState): boolean
   onDisk(id: NodeId, durable: Durable): readonly Claim[]

@@ -46,6 +46,12 @@ describe('the models of the core as it is', () => {
     expect(new Set(admitted.map(({ machine }) => machine)).size).toBe(3)
   })
 
+  test('a letter that still matters is not taken out', async () => {
+    const model = { ...foundingModel(3, 2, { terms: 1, crashes: 0 }), isOver: () => true }
+    const cores = createCores(model, await castOf(3))
+    expect(() => search(model, cores, 1_000)).toThrow('a letter that was taken for over is not: prepare')
+  })
+
   test('what does not fit is not called exhausted', async () => {
     const model = foundingModel(3, 2, { terms: 1, crashes: 0 })
     const outcome = search(model, createCores(model, await castOf(3)), 100)
