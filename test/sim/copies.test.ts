@@ -37,7 +37,7 @@ const diskOf = ({ disk, name }: Actor): Durable => {
   return disk
 }
 const machineOf = (actor: Actor, durable: Durable = diskOf(actor)): Machine =>
-  ({ keys: actor.keys, name: actor.name, index: 0, disk: { durable } }) as unknown as Machine
+  ({ keys: actor.keys, name: actor.name, index: 0, awakeSince: 0, disk: { durable } }) as unknown as Machine
 const written = (actor: Actor, changes: Partial<Durable>): void => {
   const durable = { ...(disks.get(actor.id) ?? diskOf(actor)), ...changes }
   disks.set(actor.id, durable)
@@ -98,9 +98,9 @@ describe('bounds', () => {
   test('on how much a node says are kept by time', async () => {
     const stage = await cast({ count: 2, expect: 9 })
     const a = machineOf(stage.actor(0))
-    for (let i = 0; i < 499; i++) oracles.bounds.sent(a)
+    for (let i = 0; i < 500; i++) oracles.bounds.sent(a)
     now += 10_000
-    for (let i = 0; i < 499; i++) oracles.bounds.sent(a)
+    for (let i = 0; i < 500; i++) oracles.bounds.sent(a)
     expect(found).toEqual([])
     oracles.bounds.sent(a)
     broken(11, 'more than 500 messages to each in 10 s')
