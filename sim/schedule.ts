@@ -181,7 +181,7 @@ export function drawSchedule(seed: number): Schedule {
     },
     settleMs: random.pick([2_000, 5_000, 15_000]),
     network: {
-      ...drawNetwork(random),
+      ...bearable(drawNetwork(random), count),
       ...drawNoise(randomFrom(seed, 'noise')),
       ...drawWidth(randomFrom(seed, 'width')),
     },
@@ -323,6 +323,10 @@ function drawLaterFault(
       return kind satisfies never
   }
 }
+
+/** With a fifth of all lost, one of fifty has always just missed two beats: never are all ready at once. */
+const bearable = (network: NetworkPlan, count: number): NetworkPlan =>
+  count < 20 ? network : { ...network, lossPerMille: Math.min(network.lossPerMille, 50) }
 
 function drawNetwork(random: Random): NetworkPlan {
   const wild = random.perMille(350)
