@@ -227,7 +227,7 @@ export const mutants: readonly Mutant[] = [
   // --- addresses, names, admission
   {
     name: 'addresses: the counter stands still',
-    file: 'plan.ts',
+    file: 'changes/admission.ts',
     from: '    nextAddress: plan.nextAddress + 1,',
     to: '    nextAddress: plan.nextAddress,',
   },
@@ -245,13 +245,13 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'admission: a newcomer is a server',
-    file: 'plan.ts',
+    file: 'changes/admission.ts',
     from: "    role: 'agent',",
     to: "    role: 'server',",
   },
   {
     name: 'admission: a member is admitted again',
-    file: 'plan.ts',
+    file: 'changes/admission.ts',
     from: 'if (memberOf(plan, record.id) !== undefined || !verifyRecord(crypto, signed)) return null',
     to: 'if (!verifyRecord(crypto, signed)) return null',
     also: {
@@ -339,9 +339,9 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'distribution: two datastores may be done',
-    file: 'plan.ts',
-    from: 'if (plan.datastore.clusterId !== null || !isServer(plan, what.node)) return null',
-    to: 'if (!isServer(plan, what.node)) return null',
+    file: 'changes/datastore.ts',
+    from: 'if (plan.datastore.clusterId !== null || !isServer(plan, node)) return null',
+    to: 'if (!isServer(plan, node)) return null',
     also: {
       file: 'distribution.ts',
       from: 'if (plan.datastore.clusterId === null) nameInitialiser(turn, plan)',

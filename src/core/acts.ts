@@ -3,9 +3,11 @@
  * begin (a majority of the voters signed its permit for this very attempt and run), and what it says at the
  * end. A permit is asked for just before acting, so that an old plan on a sleeping node moves nothing.
  */
+
+import { type Outcome, outcomeStatement } from './causes.ts'
 import { statement } from './codec.ts'
 import type { Digest, Millis, NodeId } from './ids.ts'
-import { type Act, isMajority, type Outcome, outcomeStatement, type Plan } from './plan.ts'
+import { type Act, isMajority, type Plan } from './plan.ts'
 import type { MessageOf } from './protocol.ts'
 import { isRecalling } from './restored.ts'
 import type { NodeState } from './state.ts'

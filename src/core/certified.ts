@@ -3,11 +3,12 @@
  * goes to a higher index only (rule 3). Decides which plans are believed, what becomes of an entry that this
  * voter signed when a newer plan is certified, and when two truths exist (`plan.conflict`).
  */
+
+import { applyCause } from './changes.ts'
 import { beginReplication, enterTerm, leaveTermBehind, stepDown } from './election.ts'
 import { announce } from './gossip.ts'
 import type { NodeId } from './ids.ts'
 import {
-  applyCause,
   type CertifiedPlan,
   memberOf,
   type Plan,

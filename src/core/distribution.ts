@@ -7,10 +7,11 @@
 
 import { isPermitted, ownAct } from './acts.ts'
 import { factsOf, isAlive } from './beats.ts'
+import { endsAct } from './causes.ts'
 import type { Member } from './genesis.ts'
 import { assertNever, compareText } from './ids.ts'
 import type { DatastoreMember, DistributionOrder } from './orders.ts'
-import { endsAct, memberOf, type Plan } from './plan.ts'
+import { memberOf, type Plan } from './plan.ts'
 import { isQueued, request } from './replication.ts'
 import { isRecalling } from './restored.ts'
 import type { NodeState } from './state.ts'

@@ -4,10 +4,12 @@
  * Rule 2 rests on: a vote is given once per term, on disk before it is said, and to none whose last entry is
  * older; no term is left for a lower one.
  */
+
+import type { Cause } from './causes.ts'
 import { sortedBy } from './codec.ts'
 import { type Millis, millis, type NodeId, type Term, term } from './ids.ts'
 import { voteStatement } from './leader-record.ts'
-import type { Cause, PlanSignature } from './plan.ts'
+import type { PlanSignature } from './plan.ts'
 import type { MessageOf } from './protocol.ts'
 import { gaveWord, isRecalling, keepVote } from './restored.ts'
 import type { Entry, NodeState } from './state.ts'

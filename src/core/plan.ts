@@ -1,11 +1,10 @@
 /**
  * The plan: the one small document that says who is in, with which address and role, and what happens next.
- * Decides `plan × cause → plan`, the pure change that every voter computes again before it signs, and whether
- * signatures certify a plan. Reads nothing else.
+ * Decides whether signatures certify a plan; what may change it is in causes.ts, how it then changes in
+ * changes.ts. Reads nothing else.
  */
 import { z } from 'zod'
-import { addressFor, capacityOf } from './addresses.ts'
-import { hashOf, sortedBy, statement } from './codec.ts'
+import { hashOf, statement } from './codec.ts'
 import type { Crypto } from './crypto.ts'
 import {
   clusterSettingsSchema,
@@ -14,21 +13,13 @@ import {
   memberSchema,
   sealedSecretSchema,
 } from './genesis.ts'
-import { assertNever, type Digest, type NodeId, term } from './ids.ts'
-import { uniqueName } from './names.ts'
-import {
-  countSchema,
-  digestSchema,
-  nodeIdSchema,
-  signatureSchema,
-  signedRecordSchema,
-  verifyRecord,
-} from './record.ts'
+import { type Digest, type NodeId, term } from './ids.ts'
+import { countSchema, digestSchema, nodeIdSchema, signatureSchema } from './record.ts'
 
 /** Version of the rules by which this program computes changes. */
 export const RULES = 1
 /** Lines of history that a plan carries. */
-const HISTORY_MAX = 64
+export const HISTORY_MAX = 64
 
 export const stageSchema = z.enum([
   'discovering',
@@ -87,35 +78,8 @@ export const planSchema = z.strictObject({
 })
 export type Plan = z.infer<typeof planSchema>
 
-/** What the holder of an act says of its end, signed: only this, an abort, or a person ends an act. */
-export const outcomeSchema = z.strictObject({
-  act: z.enum(['initialise', 'join']),
-  node: nodeIdSchema,
-  attempt: countSchema,
-  epoch: countSchema,
-  clusterId: z.string().min(1).max(64),
-  signature: signatureSchema,
-})
-export type Outcome = z.infer<typeof outcomeSchema>
-
-const causeKinds = [
-  z.strictObject({ kind: z.literal('lead') }),
-  z.strictObject({ kind: z.literal('admit'), record: signedRecordSchema }),
-  z.strictObject({ kind: z.literal('initialise'), node: nodeIdSchema }),
-  z.strictObject({ kind: z.literal('join'), node: nodeIdSchema }),
-  z.strictObject({ kind: z.literal('outcome'), outcome: outcomeSchema }),
-  z.strictObject({ kind: z.literal('abort'), node: nodeIdSchema, attempt: countSchema }),
-] as const
-
-/** Why a plan changes: by which leader, in which term, first proposed at which index; `at` as in history. */
-export const causeSchema = z.strictObject({
-  what: z.discriminatedUnion('kind', causeKinds),
-  by: nodeIdSchema,
-  term: countSchema,
-  index: countSchema,
-  at: countSchema,
-})
-export type Cause = z.infer<typeof causeSchema>
+/** The plan with these changes and a line of history, named after its cause unless another name says more. */
+export type Next = (changes: Partial<Plan>, node: NodeId | null, name?: string) => Plan
 
 export const planSignatureSchema = z.strictObject({ node: nodeIdSchema, signature: signatureSchema })
 export type PlanSignature = z.infer<typeof planSignatureSchema>
@@ -196,6 +160,7 @@ export function firstPlan(crypto: Crypto, genesis: Genesis, era: Digest): Certif
 }
 
 export const memberOf = (plan: Plan, id: NodeId): Member | undefined => plan.members.find((m) => m.id === id)
+export const isServer = (plan: Plan, id: NodeId): boolean => memberOf(plan, id)?.role === 'server'
 export const isMajority = (voters: readonly NodeId[], signers: ReadonlySet<NodeId>): boolean =>
   voters.filter((id) => signers.has(id)).length * 2 > voters.length
 
@@ -263,123 +228,4 @@ export function certifies(
   const bytes = planStatement(crypto, era, oldVoters, newVoters, position, plan, base)
   const signers = signersOf(crypto, bytes, [...new Set([...oldVoters, ...newVoters])], signatures)
   return isMajority(oldVoters, signers) && isMajority(newVoters, signers)
-}
-
-export const outcomeStatement = (era: Digest, outcome: Omit<Outcome, 'signature'>): Uint8Array =>
-  statement('outcome', era, outcome.act, outcome.node, outcome.attempt, outcome.epoch, outcome.clusterId)
-
-/** Whether this is really the word of the act's holder on its end, for this attempt, epoch and datastore. */
-export function endsAct(crypto: Crypto, { era, act, datastore }: Plan, outcome: Outcome): boolean {
-  return (
-    act !== null &&
-    act.kind === outcome.act &&
-    act.node === outcome.node &&
-    act.attempt === outcome.attempt &&
-    datastore.epoch === outcome.epoch &&
-    (act.kind === 'initialise' || datastore.clusterId === outcome.clusterId) &&
-    crypto.verify(outcome.node, outcomeStatement(era, outcome), outcome.signature)
-  )
-}
-
-/** The change that a cause makes, or null where it does not follow from the plan: then no honest voter signs it. */
-export function applyCause(crypto: Crypto, plan: Plan, cause: Cause): Plan | null {
-  const { what } = cause
-  const next = (changes: Partial<Plan>, node: NodeId | null, name: string = what.kind): Plan => ({
-    ...plan,
-    ...changes,
-    history: [
-      ...plan.history,
-      { index: cause.index, term: cause.term, cause: name, node, at: cause.at },
-    ].slice(-HISTORY_MAX),
-  })
-  switch (what.kind) {
-    case 'lead':
-      return plan.voters.includes(cause.by) ? next({}, cause.by) : null
-    case 'admit':
-      return admit(crypto, plan, what.record, next)
-    case 'initialise': {
-      if (plan.datastore.clusterId !== null || !isServer(plan, what.node)) return null
-      if (plan.act !== null && plan.act.kind !== 'initialise') return null
-      const acts = plan.acts + 1
-      return next(
-        {
-          acts,
-          act: { kind: 'initialise', node: what.node, attempt: acts },
-          datastore: { ...plan.datastore, epoch: plan.datastore.epoch + 1, initialiser: what.node },
-        },
-        what.node,
-      )
-    }
-    case 'join': {
-      const { datastore } = plan
-      if (datastore.clusterId === null || plan.act !== null || !isServer(plan, what.node)) return null
-      if (datastore.members.includes(what.node)) return null
-      const acts = plan.acts + 1
-      return next({ acts, act: { kind: 'join', node: what.node, attempt: acts } }, what.node)
-    }
-    case 'outcome': {
-      const { outcome } = what
-      const { datastore } = plan
-      if (!endsAct(crypto, plan, outcome)) return null
-      if (outcome.act === 'initialise') {
-        const done = { ...datastore, clusterId: outcome.clusterId, members: [outcome.node] }
-        return next({ act: null, datastore: done }, outcome.node, 'initialised')
-      }
-      const joined = {
-        ...datastore,
-        members: [...datastore.members, outcome.node],
-        aborted: datastore.aborted.filter((id) => id !== outcome.node),
-      }
-      return next({ act: null, datastore: joined }, outcome.node, 'joined')
-    }
-    case 'abort': {
-      const { act, datastore } = plan
-      if (act === null || act.kind !== 'join' || act.node !== what.node || act.attempt !== what.attempt)
-        return null
-      const aborted = [...datastore.aborted.filter((id) => id !== what.node), what.node]
-      return next({ act: null, datastore: { ...datastore, aborted } }, what.node)
-    }
-    default:
-      return assertNever(what)
-  }
-}
-
-const isServer = (plan: Plan, id: NodeId): boolean => memberOf(plan, id)?.role === 'server'
-
-/** A newcomer is an agent, whatever it says of itself: servers' secrets are never given for a claim (rule 9). */
-function admit(
-  crypto: Crypto,
-  plan: Plan,
-  signed: z.infer<typeof signedRecordSchema>,
-  next: (changes: Partial<Plan>, node: NodeId, name: string) => Plan,
-): Plan | null {
-  const { record } = signed
-  if (memberOf(plan, record.id) !== undefined || !verifyRecord(crypto, signed)) return null
-  if (plan.settings.admission !== 'open' || plan.members.length >= plan.settings.maxNodes) return null
-  if (plan.settings.vpnMode === 'wireguard' && plan.nextAddress > capacityOf(plan.settings.vpnCidr))
-    return null
-  const taken = new Set(plan.members.map((member) => member.name))
-  const member: Member = {
-    id: record.id,
-    name: uniqueName(record.claim.name, record.id, taken),
-    address: addressFor(plan.settings, plan.nextAddress, record.claim),
-    role: 'agent',
-    sealKey: record.claim.sealKey,
-    wireguardKey: record.claim.wireguardKey,
-  }
-  const changes = {
-    members: sortedBy([...plan.members, member], (m) => m.id),
-    nextAddress: plan.nextAddress + 1,
-  }
-  return next(changes, record.id, 'admitted')
-}
-
-/** All causes in turn; null as soon as one does not follow. */
-export function applyCauses(crypto: Crypto, plan: Plan, causes: readonly Cause[]): Plan | null {
-  let result: Plan | null = plan
-  for (const cause of causes) {
-    result = applyCause(crypto, result, cause)
-    if (result === null) return null
-  }
-  return result
 }

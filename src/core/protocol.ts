@@ -5,10 +5,11 @@
  * party must be convinced.
  */
 import { z } from 'zod'
+import { causeSchema, outcomeSchema } from './causes.ts'
 import { decode, encode } from './codec.ts'
 import { acceptanceSchema, certifiedGenesisSchema, genesisSchema } from './genesis.ts'
 import { type Digest, term } from './ids.ts'
-import { causeSchema, certifiedPlanSchema, outcomeSchema, planSignatureSchema, stageSchema } from './plan.ts'
+import { certifiedPlanSchema, planSignatureSchema, stageSchema } from './plan.ts'
 import {
   claimSchema,
   countSchema,

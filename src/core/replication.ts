@@ -8,7 +8,10 @@
  * Safety rests on: an entry is signed in its own term only; a new leader re-issues what it finds signed, in
  * its own term, before anything new; one entry at a time is under way in a term.
  */
+
+import type { Cause } from './causes.ts'
 import { adoptCertified, chainAfter } from './certified.ts'
+import { applyCause, applyCauses } from './changes.ts'
 import { sortedBy } from './codec.ts'
 import { publish } from './dht.ts'
 import {
@@ -21,16 +24,7 @@ import {
   voterAnswered,
 } from './election.ts'
 import type { NodeId } from './ids.ts'
-import {
-  applyCause,
-  applyCauses,
-  type Cause,
-  type CertifiedPlan,
-  certifies,
-  type PlanSignature,
-  planHashOf,
-  planStatement,
-} from './plan.ts'
+import { type CertifiedPlan, certifies, type PlanSignature, planHashOf, planStatement } from './plan.ts'
 import { CAUSES_MAX, type MessageOf } from './protocol.ts'
 import { gaveWord, keepEntry } from './restored.ts'
 import type { Entry, NodeState } from './state.ts'

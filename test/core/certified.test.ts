@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { type Cause, type CertifiedPlan, planHashOf, planStatement } from '../../src/core/plan.ts'
+import type { Cause } from '../../src/core/causes.ts'
+import { type CertifiedPlan, planHashOf, planStatement } from '../../src/core/plan.ts'
 import { type Actor, type Cast, formed, logged, planIn, sent, statusIn } from './cast.ts'
 
 /** A plan that really is certified: signed by those servers whose keys the test lends it. */

@@ -1,15 +1,9 @@
 import { describe, expect, test } from 'vitest'
+import { type Cause, type Outcome, outcomeStatement } from '../../src/core/causes.ts'
+import { applyCause, applyCauses } from '../../src/core/changes.ts'
 import { encode } from '../../src/core/codec.ts'
 import type { NodeId } from '../../src/core/ids.ts'
-import {
-  applyCause,
-  applyCauses,
-  type Cause,
-  type Outcome,
-  outcomeStatement,
-  type Plan,
-  planHashOf,
-} from '../../src/core/plan.ts'
+import { type Plan, planHashOf } from '../../src/core/plan.ts'
 import { type NodeRecord, signRecord } from '../../src/core/record.ts'
 import { type Actor, type Cast, formed, planIn } from './cast.ts'
 

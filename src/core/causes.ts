@@ -1,0 +1,53 @@
+/** Why a plan changes: every cause as it travels in entries, and the signed word with which an act ends. */
+import { z } from 'zod'
+import { statement } from './codec.ts'
+import type { Crypto } from './crypto.ts'
+import type { Digest } from './ids.ts'
+import type { Plan } from './plan.ts'
+import { countSchema, nodeIdSchema, signatureSchema, signedRecordSchema } from './record.ts'
+
+/** What the holder of an act says of its end, signed: only this, an abort, or a person ends an act. */
+export const outcomeSchema = z.strictObject({
+  act: z.enum(['initialise', 'join']),
+  node: nodeIdSchema,
+  attempt: countSchema,
+  epoch: countSchema,
+  clusterId: z.string().min(1).max(64),
+  signature: signatureSchema,
+})
+export type Outcome = z.infer<typeof outcomeSchema>
+
+const causeKinds = [
+  z.strictObject({ kind: z.literal('lead') }),
+  z.strictObject({ kind: z.literal('admit'), record: signedRecordSchema }),
+  z.strictObject({ kind: z.literal('initialise'), node: nodeIdSchema }),
+  z.strictObject({ kind: z.literal('join'), node: nodeIdSchema }),
+  z.strictObject({ kind: z.literal('outcome'), outcome: outcomeSchema }),
+  z.strictObject({ kind: z.literal('abort'), node: nodeIdSchema, attempt: countSchema }),
+] as const
+
+/** Why a plan changes: by which leader, in which term, first proposed at which index; `at` as in history. */
+export const causeSchema = z.strictObject({
+  what: z.discriminatedUnion('kind', causeKinds),
+  by: nodeIdSchema,
+  term: countSchema,
+  index: countSchema,
+  at: countSchema,
+})
+export type Cause = z.infer<typeof causeSchema>
+
+export const outcomeStatement = (era: Digest, outcome: Omit<Outcome, 'signature'>): Uint8Array =>
+  statement('outcome', era, outcome.act, outcome.node, outcome.attempt, outcome.epoch, outcome.clusterId)
+
+/** Whether this is really the word of the act's holder on its end, for this attempt, epoch and datastore. */
+export function endsAct(crypto: Crypto, { era, act, datastore }: Plan, outcome: Outcome): boolean {
+  return (
+    act !== null &&
+    act.kind === outcome.act &&
+    act.node === outcome.node &&
+    act.attempt === outcome.attempt &&
+    datastore.epoch === outcome.epoch &&
+    (act.kind === 'initialise' || datastore.clusterId === outcome.clusterId) &&
+    crypto.verify(outcome.node, outcomeStatement(era, outcome), outcome.signature)
+  )
+}

@@ -1,0 +1,49 @@
+/**
+ * `plan × cause → plan`: the pure change that every voter computes again before it signs. Decides which area
+ * a cause belongs to (changes/…), and that a cause which does not follow changes nothing. Reads plan and cause.
+ */
+import type { Cause } from './causes.ts'
+import { admit } from './changes/admission.ts'
+import { abortJoin, endAct, initialise, join } from './changes/datastore.ts'
+import type { Crypto } from './crypto.ts'
+import { assertNever } from './ids.ts'
+import { HISTORY_MAX, type Next, type Plan } from './plan.ts'
+
+/** The change that a cause makes, or null where it does not follow from the plan: then no honest voter signs it. */
+export function applyCause(crypto: Crypto, plan: Plan, cause: Cause): Plan | null {
+  const { what } = cause
+  const next: Next = (changes, node, name = what.kind) => ({
+    ...plan,
+    ...changes,
+    history: [
+      ...plan.history,
+      { index: cause.index, term: cause.term, cause: name, node, at: cause.at },
+    ].slice(-HISTORY_MAX),
+  })
+  switch (what.kind) {
+    case 'lead':
+      return plan.voters.includes(cause.by) ? next({}, cause.by) : null
+    case 'admit':
+      return admit(crypto, plan, what.record, next)
+    case 'initialise':
+      return initialise(plan, what.node, next)
+    case 'join':
+      return join(plan, what.node, next)
+    case 'outcome':
+      return endAct(crypto, plan, what.outcome, next)
+    case 'abort':
+      return abortJoin(plan, what.node, what.attempt, next)
+    default:
+      return assertNever(what)
+  }
+}
+
+/** All causes in turn; null as soon as one does not follow. */
+export function applyCauses(crypto: Crypto, plan: Plan, causes: readonly Cause[]): Plan | null {
+  let result: Plan | null = plan
+  for (const cause of causes) {
+    result = applyCause(crypto, result, cause)
+    if (result === null) return null
+  }
+  return result
+}

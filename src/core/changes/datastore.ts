@@ -1,0 +1,45 @@
+/** Changes of the datastore's part of the plan: who initialises it, who joins, how such an act ends (rule 4). */
+import { endsAct, type Outcome } from '../causes.ts'
+import type { Crypto } from '../crypto.ts'
+import type { NodeId } from '../ids.ts'
+import { isServer, type Next, type Plan } from '../plan.ts'
+
+/** The next epoch: another initialiser may take the place of one that never came to an end. */
+export function initialise(plan: Plan, node: NodeId, next: Next): Plan | null {
+  if (plan.datastore.clusterId !== null || !isServer(plan, node)) return null
+  if (plan.act !== null && plan.act.kind !== 'initialise') return null
+  const acts = plan.acts + 1
+  const datastore = { ...plan.datastore, epoch: plan.datastore.epoch + 1, initialiser: node }
+  return next({ acts, act: { kind: 'initialise', node, attempt: acts }, datastore }, node)
+}
+
+export function join(plan: Plan, node: NodeId, next: Next): Plan | null {
+  const { datastore } = plan
+  if (datastore.clusterId === null || plan.act !== null || !isServer(plan, node)) return null
+  if (datastore.members.includes(node)) return null
+  const acts = plan.acts + 1
+  return next({ acts, act: { kind: 'join', node, attempt: acts } }, node)
+}
+
+export function endAct(crypto: Crypto, plan: Plan, outcome: Outcome, next: Next): Plan | null {
+  const { datastore } = plan
+  if (!endsAct(crypto, plan, outcome)) return null
+  if (outcome.act === 'initialise') {
+    const done = { ...datastore, clusterId: outcome.clusterId, members: [outcome.node] }
+    return next({ act: null, datastore: done }, outcome.node, 'initialised')
+  }
+  const joined = {
+    ...datastore,
+    members: [...datastore.members, outcome.node],
+    aborted: datastore.aborted.filter((id) => id !== outcome.node),
+  }
+  return next({ act: null, datastore: joined }, outcome.node, 'joined')
+}
+
+/** A joiner that keeps failing loses its turn and queues last. */
+export function abortJoin(plan: Plan, node: NodeId, attempt: number, next: Next): Plan | null {
+  const { act, datastore } = plan
+  if (act === null || act.kind !== 'join' || act.node !== node || act.attempt !== attempt) return null
+  const aborted = [...datastore.aborted.filter((id) => id !== node), node]
+  return next({ act: null, datastore: { ...datastore, aborted } }, node)
+}
