@@ -120,6 +120,10 @@ export function createDatastorePart(world: World, machine: Machine): DatastorePa
       running,
       healthy: works && member.voter,
       voter: running && member.voter,
+      ready: works && member.voter,
+      nodes: [],
+      revision: null,
+      snapshot: null,
       clusterId: running ? (store?.id ?? null) : null,
       members: running
         ? (store?.members ?? []).map((m) => ({ name: m.name, voter: m.voter, healthy: answers(m) }))

@@ -42,6 +42,7 @@ export function inventProposal(
       vpnMode: 'wireguard',
       vpnCidr: '10.86.0.0/16',
       distribution: 'etcd',
+      k3s: null,
     },
     promises,
   )

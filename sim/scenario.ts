@@ -53,6 +53,7 @@ export function scheduleOf(story: Story): Schedule {
       vpnMode: 'wireguard',
       vpnCidr: '10.86.0.0/16',
       distribution,
+      k3s: null,
     },
     settleMs: story.settleMs ?? 3_000,
     network: { ...QUIET_NETWORK, ...story.network },

@@ -178,6 +178,7 @@ export function drawSchedule(seed: number): Schedule {
       vpnMode: 'wireguard',
       vpnCidr: '10.86.0.0/16',
       distribution: focus === 'datastore' || random.perMille(700) ? 'etcd' : 'none',
+      k3s: null,
     },
     settleMs: random.pick([2_000, 5_000, 15_000]),
     network: {

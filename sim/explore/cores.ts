@@ -6,6 +6,7 @@
 import type { Effect, Event } from '../../src/core/events.ts'
 import { millis, type NodeId } from '../../src/core/ids.ts'
 import { start, step } from '../../src/core/node.ts'
+import type { DistributionFacts } from '../../src/core/orders.ts'
 import type { Message } from '../../src/core/protocol.ts'
 import type { SignedRecord } from '../../src/core/record.ts'
 import type { Settings } from '../../src/core/settings.ts'
@@ -53,14 +54,22 @@ export interface Cores {
   readonly moveNames: readonly string[]
 }
 
-const fact = {
+const NO_DATASTORE: DistributionFacts = {
   version: null,
   dataPresent: false,
   dataEpoch: null,
   dataGenesis: null,
   running: false,
-} as const
-const NO_DATASTORE = { ...fact, healthy: false, voter: false, clusterId: null, members: [], problems: [] }
+  healthy: false,
+  voter: false,
+  ready: false,
+  clusterId: null,
+  members: [],
+  nodes: [],
+  revision: null,
+  snapshot: null,
+  problems: [],
+}
 /** Longer than a start waits for anything. */
 const START_WAIT_MS = 600_000
 /** One in so many steps is checked not to have touched the state that it began with. */

@@ -34,6 +34,7 @@ export function foundingModel(machines: number, expect: number, bounds: Bounds):
       vpnMode: 'wireguard',
       vpnCidr: '10.86.0.0/16',
       distribution: 'none',
+      k3s: null,
     },
     hears: new Set(['prepare', 'promise', 'founding.refused', 'propose', 'accepted', 'genesis.share']),
     moves: [

@@ -107,7 +107,7 @@ function founderFault(value: string): string | null {
 
 const SERVER_TARGETS: readonly ServerTarget[] = ['auto', 1, 3, 5, 7]
 const VPN_MODES: readonly VpnMode[] = ['wireguard', 'none']
-export const DISTRIBUTIONS: readonly DistributionKind[] = ['etcd', 'none']
+export const DISTRIBUTIONS = ['etcd', 'none'] as const satisfies readonly DistributionKind[]
 
 const vpn = {
   mode: z.enum(VPN_MODES, wants('wireguard or none')),

@@ -82,6 +82,7 @@ export function readSettings(inputs: SettingsInputs): Settings | null {
       vpnMode: values.vpn?.mode ?? kairos.draft.vpnMode ?? DEFAULTS.vpn.mode,
       vpnCidr,
       distribution: kind,
+      k3s: null,
     },
   }
 }

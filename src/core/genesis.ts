@@ -7,6 +7,7 @@ import { addressFor, firstAddressNumber } from './addresses.ts'
 import { hashOf, sortedBy, statement } from './codec.ts'
 import type { Crypto } from './crypto.ts'
 import { compareText, type Digest, digest, type NodeId } from './ids.ts'
+import { k3sSettingsSchema } from './k3s.ts'
 import { uniqueName } from './names.ts'
 import {
   bytesSchema,
@@ -27,7 +28,8 @@ export const clusterSettingsSchema = z.strictObject({
   maxNodes: z.number().int().min(1).max(4_096),
   vpnMode: z.enum(['wireguard', 'none']),
   vpnCidr: z.cidrv4(),
-  distribution: z.enum(['etcd', 'none']),
+  distribution: z.enum(['k3s', 'etcd', 'none']),
+  k3s: k3sSettingsSchema.nullable(),
 })
 
 export const memberSchema = z.strictObject({

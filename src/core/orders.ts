@@ -3,6 +3,7 @@
  * whole wanted state and idempotent: the host compares with what is true on the machine and acts.
  */
 import type { Digest, NodeId } from './ids.ts'
+import type { K3sSettings } from './k3s.ts'
 import type { VpnMode } from './settings.ts'
 
 /** Something wrong that only the host can see, in the shape of a status problem. */
@@ -49,7 +50,7 @@ export interface MeshFacts {
 /** One member of the datastore as the plan knows it. */
 export interface DatastoreMember {
   readonly id: NodeId
-  /** Unique node name; also the etcd member name. */
+  /** Unique node name; also the etcd member's, or begins it. */
   readonly name: string
   readonly address: string
 }
@@ -79,6 +80,40 @@ export type DistributionOrder =
       /** 32 bytes from which the servers derive the cluster's own CA. Secret. */
       readonly secret: Uint8Array
     }
+  | {
+      readonly kind: 'k3s'
+      readonly role: 'server' | 'agent'
+      /** As for etcd. An agent is only told to run, once the datastore is recorded as done, or to stop. */
+      readonly action: 'initialise' | 'join' | 'run' | 'stop'
+      readonly epoch: number
+      readonly genesis: Digest
+      readonly self: DatastoreMember
+      /** Servers that are recorded as members of the datastore, without self, in the order they joined. */
+      readonly members: readonly DatastoreMember[]
+      /** All servers of the plan, self included: what every server's certificate must name (`tls-san`). */
+      readonly servers: readonly DatastoreMember[]
+      /** SHA-256 (hexadecimal) of the server CA as `/cacerts` gives it, recorded as done: what tokens pin. */
+      readonly clusterId: string | null
+      /** Names of nodes that left: their Node is deleted, only while no member has the name. */
+      readonly gone: readonly string[]
+      /** Names whose *learner* entries are left over from an aborted join and may be removed. */
+      readonly evict: readonly string[]
+      /** 32 bytes from which server tokens are derived, per epoch. Secret; null on agents. */
+      readonly secret: Uint8Array | null
+      /** 32 bytes from which the agent token is derived. Secret; null until known. */
+      readonly agentSecret: Uint8Array | null
+      /** The settings that are this node's now: a rollout gives newer ones node by node. */
+      readonly settings: K3sSettings
+      /**
+       * Number of these settings: they count up with every change. While k3s runs with those of another
+       * revision, it is restarted, unless what concerns this node is the same in both.
+       */
+      readonly revision: number
+      /** Version that this node runs now, `settings.version`; null: whatever binary there is. */
+      readonly version: string | null
+      /** A snapshot of the datastore of this name must exist on this machine's disk; null: none is wanted. */
+      readonly snapshot: string | null
+    }
 
 export interface DistributionFacts {
   readonly version: string | null
@@ -90,10 +125,23 @@ export interface DistributionFacts {
   readonly running: boolean
   /** Answers, has a leader, and this member is a voter in it. */
   readonly healthy: boolean
+  /** True also where k3s keeps its datastore elsewhere. */
   readonly voter: boolean
-  /** The datastore's own ID (etcd cluster ID, hexadecimal), null until known. */
+  /** The whole distribution works here: etcd as `healthy`; k3s also its API server and this machine's Node. */
+  readonly ready: boolean
+  /** The datastore's own ID: etcd's cluster ID, or the hash of k3s' server CA; hexadecimal, null until known. */
   readonly clusterId: string | null
   /** Members as the datastore itself says. */
   readonly members: readonly { readonly name: string; readonly voter: boolean; readonly healthy: boolean }[]
+  /** Nodes as the API server says; empty where there is none, and on agents. */
+  readonly nodes: readonly {
+    readonly name: string
+    readonly ready: boolean
+    readonly version: string | null
+  }[]
+  /** Revision of the settings that k3s was last started with, from the disk; null where there is none. */
+  readonly revision: number | null
+  /** Name of the snapshot last ordered, once it is whole on this machine's disk; null before. */
+  readonly snapshot: string | null
   readonly problems: readonly HostProblem[]
 }

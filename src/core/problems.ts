@@ -8,6 +8,7 @@ import { foundingQuorum } from './genesis.ts'
 import { freshRecords, recordOf } from './gossip.ts'
 import type { Millis } from './ids.ts'
 import { visibleGeneses } from './joining.ts'
+import { k3sDifferences } from './k3s.ts'
 import type { HostProblem } from './orders.ts'
 import { memberOf, type Plan } from './plan.ts'
 import { isRecalling } from './restored.ts'
@@ -161,8 +162,9 @@ function planProblems(state: NodeState, now: Millis): HostProblem[] {
   const differing = (
     ['servers', 'admission', 'maxNodes', 'vpnMode', 'vpnCidr', 'distribution'] as const
   ).filter((key) => cluster[key] !== plan.settings[key])
-  if (differing.length > 0) {
-    const list = differing.map((key) => `${key} is ${cluster[key]} here, ${plan.settings[key]} in the plan`)
+  const list = differing.map((key) => `${key} is ${cluster[key]} here, ${plan.settings[key]} in the plan`)
+  for (const key of k3sDifferences(cluster.k3s, plan.settings.k3s)) list.push(`k3s: ${key}`)
+  if (list.length > 0) {
     problems.push({
       code: 'config.differs',
       severity: 'warning',

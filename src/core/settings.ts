@@ -3,8 +3,9 @@
  * src/config.ts; cluster-wide parts enter the plan at founding and the plan wins afterwards.
  */
 import type { Digest, NodeId } from './ids.ts'
+import type { K3sSettings } from './k3s.ts'
 
-export type DistributionKind = 'etcd' | 'none'
+export type DistributionKind = 'k3s' | 'etcd' | 'none'
 export type ServerTarget = 'auto' | 1 | 3 | 5 | 7
 export type VpnMode = 'wireguard' | 'none'
 
@@ -18,6 +19,8 @@ export interface ClusterSettings {
   /** IPv4 prefix of the mesh, /8…/24, such as 10.86.0.0/16. */
   readonly vpnCidr: string
   readonly distribution: DistributionKind
+  /** Null unless the kind is k3s. */
+  readonly k3s: K3sSettings | null
 }
 
 export interface Settings {

@@ -28,6 +28,7 @@ describe('a token and a kind of distribution', () => {
         vpnMode: 'wireguard',
         vpnCidr: '10.86.0.0/16',
         distribution: 'etcd',
+        k3s: null,
       },
     })
     expect(config).toMatchObject({

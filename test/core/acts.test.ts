@@ -120,8 +120,12 @@ describe('the holder of an act', () => {
       running: true,
       healthy: true,
       voter: true,
+      ready: true,
       clusterId: 'ds-1',
       members: [],
+      nodes: [],
+      revision: null,
+      snapshot: null,
       problems: [],
     }
     const tell = (changes: Partial<typeof facts>): void =>

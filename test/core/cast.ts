@@ -23,8 +23,12 @@ export const NO_DATASTORE: DistributionFacts = {
   running: false,
   healthy: false,
   voter: false,
+  ready: false,
   clusterId: null,
   members: [],
+  nodes: [],
+  revision: null,
+  snapshot: null,
   problems: [],
 }
 
@@ -35,6 +39,7 @@ export const CLUSTER: ClusterSettings = {
   vpnMode: 'wireguard',
   vpnCidr: '10.86.0.0/16',
   distribution: 'none',
+  k3s: null,
 }
 
 export interface Actor {

@@ -146,6 +146,7 @@ describe('a problem', () => {
                 vpnMode: 'wireguard',
                 vpnCidr: '10.86.0.0/16',
                 distribution: 'none',
+                k3s: null,
               },
             }
           : {},

@@ -136,7 +136,7 @@ export class EtcdDistribution implements Distribution {
         this.#version = null
       }
       if (order === null) return POLL_IDLE_MS
-      if (order.kind === 'none' || order.action === 'stop') {
+      if (order.kind !== 'etcd' || order.action === 'stop') {
         await this.#supervisor.end('it is not to run here')
         this.#unlink()
         return POLL_IDLE_MS
@@ -355,7 +355,7 @@ const PASSING: ReadonlySet<string> = new Set([
 ])
 
 function ownPart(order: DistributionOrder): unknown {
-  if (order.kind === 'none') return order
+  if (order.kind !== 'etcd') return order
   const { kind, action, epoch, genesis, self } = order
   return { kind, action, epoch, genesis, self }
 }

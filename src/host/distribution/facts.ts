@@ -28,6 +28,9 @@ const PATIENCE: Readonly<Record<string, number>> = {
   'datastore.not-answering': ANSWER_PATIENCE_MS,
 }
 
+/** What only a Kubernetes can tell. */
+const NO_API = { nodes: [], revision: null, snapshot: null } as const
+
 export class DatastoreFacts {
   readonly #directory: string
   readonly #peerPort: number
@@ -44,8 +47,10 @@ export class DatastoreFacts {
       running: false,
       healthy: false,
       voter: false,
+      ready: false,
       clusterId: null,
       members: [],
+      ...NO_API,
       problems: this.#aside(),
     }
   }
@@ -60,12 +65,15 @@ export class DatastoreFacts {
     const voter = observed.standing === 'voter'
     const recorded = order?.kind === 'etcd' ? order.clusterId : null
     const isExpected = recorded === null || recorded === observed.clusterId
+    const healthy = voter && observed.reads && isExpected
     const facts: DistributionFacts = {
       version,
       ...disk,
+      ...NO_API,
       running: process !== null,
-      healthy: voter && observed.reads && isExpected,
+      healthy,
       voter,
+      ready: healthy,
       clusterId: observed.clusterId,
       members: observed.members.map((member) => ({
         name: this.#nameOf(member, order),
