@@ -7,11 +7,12 @@ import { hash } from 'node:crypto'
 import { generateKeyPairFromSeed, privateKeyToProtobuf } from '@libp2p/crypto/keys'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { x25519 } from '@noble/curves/ed25519.js'
-import { sameBytes } from '../src/core/codec.ts'
+import { bytesOf, type Statement, sameBytes } from '../src/core/codec.ts'
 import type { Crypto } from '../src/core/crypto.ts'
 import { type Digest, digest, type NodeId, nodeId } from '../src/core/ids.ts'
 import { Secret } from '../src/core/secret.ts'
 import { createCrypto } from '../src/host/crypto.ts'
+import { contentOf, hexOf, scrambled } from './content.ts'
 import type { Random } from './random.ts'
 
 /** Who a simulated machine is, until it is wiped. */
@@ -37,17 +38,14 @@ export function randomBytes(random: Random, length: number): Uint8Array {
 export function symbolicKeymaker(): Keymaker {
   const secrets = new Map<NodeId, readonly number[]>()
 
-  const tag = (signer: NodeId, bytes: Uint8Array): Uint8Array => {
-    const secret = secrets.get(signer)
+  const tag = (signer: NodeId, said: Statement | Uint8Array): Uint8Array => {
     const result = new Uint8Array(16)
+    const secret = secrets.get(signer)
     if (secret === undefined) return result
-    const hashed = hash('sha256', bytes, 'buffer')
+    const { high, low } = contentOf(said)
     for (let i = 0; i < 4; i++) {
-      let x = hashed.readUInt32LE(4 * i) ^ (secret[i] ?? 0)
-      x = Math.imul(x ^ (x >>> 16), 0x7feb352d)
-      x = Math.imul(x ^ (x >>> 15), 0x846ca68b)
-      x ^= x >>> 16
-      for (let j = 0; j < 4; j++) result[4 * i + j] = x >>> (8 * j)
+      const word = scrambled(scrambled((i < 2 ? high : low) ^ (secret[i] ?? 0)) ^ (i < 2 ? low : high))
+      for (let j = 0; j < 4; j++) result[4 * i + j] = word >>> (8 * j)
     }
     return result
   }
@@ -57,9 +55,9 @@ export function symbolicKeymaker(): Keymaker {
     const sealKey = randomBytes(random, 32)
     secrets.set(id, [random.word(), random.word(), random.word(), random.word()])
     const crypto: Crypto = {
-      hash: sha256,
-      sign: (bytes) => tag(id, bytes),
-      verify: (signer, bytes, signature) => secrets.has(signer) && sameBytes(tag(signer, bytes), signature),
+      hash: symbolicHash,
+      sign: (said) => tag(id, said),
+      verify: (signer, said, signature) => secrets.has(signer) && sameBytes(tag(signer, said), signature),
       seal: (key, context, plaintext) => Uint8Array.from([...key, ...contextTag(context), ...plaintext]),
       open: (context, sealed) =>
         sameBytes(sealed.subarray(0, 40), Uint8Array.from([...sealKey, ...contextTag(context)]))
@@ -69,6 +67,13 @@ export function symbolicKeymaker(): Keymaker {
     return { id, crypto, sealKey, wireguardKey: randomBytes(random, 32) }
   }
 }
+
+/** Of what is drawn from (a rank, a secret, a run's entropy) the real one; of documents, what they say. */
+const symbolicHash = (said: Statement | Uint8Array): Digest =>
+  said instanceof Uint8Array ||
+  said.parts.every((part) => typeof part !== 'object' || part instanceof Uint8Array)
+    ? sha256(bytesOf(said))
+    : digest(hexOf(contentOf(said)).repeat(4))
 
 const contextTag = (context: string): Uint8Array =>
   hash('sha256', new TextEncoder().encode(context), 'buffer').subarray(0, 8)

@@ -1,16 +1,14 @@
-/** Names for contents, made here and not by the core: two values are one when their encodings are. */
-import { encode } from '@ipld/dag-cbor'
-import type { Digest } from '../../src/core/ids.ts'
-import { sha256 } from '../crypto.ts'
+/** Names for contents, made here and not by the core: two values are one when all that they say is. */
+import { hexOf, contentOf as saidBy } from '../content.ts'
 
-const known = new WeakMap<object, Digest>()
+const known = new WeakMap<object, string>()
 
-export function contentOf(value: object): Digest {
+export function contentOf(value: object): string {
   const cached = known.get(value)
   if (cached !== undefined) return cached
-  const hashed = sha256(encode(value))
-  known.set(value, hashed)
-  return hashed
+  const name = hexOf(saidBy(value))
+  known.set(value, name)
+  return name
 }
 
 /** The first characters, for people. */

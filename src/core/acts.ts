@@ -5,7 +5,7 @@
  */
 
 import { type Outcome, outcomeStatement } from './causes.ts'
-import { statement } from './codec.ts'
+import { type Statement, statement } from './codec.ts'
 import type { Digest, Millis, NodeId } from './ids.ts'
 import { type Act, isMajority, type Plan } from './plan.ts'
 import type { MessageOf } from './protocol.ts'
@@ -54,7 +54,7 @@ export const isPermitted = (state: NodeState): boolean => {
   return act !== null && state.acts.permitted === act.attempt
 }
 
-const permitStatement = (era: Digest, act: Act, nonce: string): Uint8Array =>
+const permitStatement = (era: Digest, act: Act, nonce: string): Statement =>
   statement('permit', era, act.kind, act.node, act.attempt, nonce)
 
 export function tickActs(turn: Turn): void {

@@ -1,6 +1,6 @@
 /** Why a plan changes: every cause as it travels in entries, and the signed word with which an act ends. */
 import { z } from 'zod'
-import { statement } from './codec.ts'
+import { type Statement, statement } from './codec.ts'
 import type { Crypto } from './crypto.ts'
 import type { Digest } from './ids.ts'
 import type { Plan } from './plan.ts'
@@ -36,7 +36,7 @@ export const causeSchema = z.strictObject({
 })
 export type Cause = z.infer<typeof causeSchema>
 
-export const outcomeStatement = (era: Digest, outcome: Omit<Outcome, 'signature'>): Uint8Array =>
+export const outcomeStatement = (era: Digest, outcome: Omit<Outcome, 'signature'>): Statement =>
   statement('outcome', era, outcome.act, outcome.node, outcome.attempt, outcome.epoch, outcome.clusterId)
 
 /** Whether this is really the word of the act's holder on its end, for this attempt, epoch and datastore. */

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod'
 import { addressFor, firstAddressNumber } from './addresses.ts'
-import { hashOf, sortedBy, statement } from './codec.ts'
+import { hashOf, type Statement, sortedBy, statement } from './codec.ts'
 import type { Crypto } from './crypto.ts'
 import { compareText, type Digest, digest, type NodeId } from './ids.ts'
 import { k3sSettingsSchema } from './k3s.ts'
@@ -91,7 +91,7 @@ export const acceptanceStatement = (
   expect: number,
   term: number,
   genesisId: Digest,
-): Uint8Array => statement('accepted', networkId, expect, term, genesisId)
+): Statement => statement('accepted', networkId, expect, term, genesisId)
 
 /** A founder as its promise shows it. */
 export interface Founder {

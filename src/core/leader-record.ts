@@ -4,7 +4,7 @@
  * Decides what a valid record is and which of several is the newest.
  */
 import { z } from 'zod'
-import { decode, encode, statement } from './codec.ts'
+import { decode, encode, type Statement, statement } from './codec.ts'
 import type { Crypto } from './crypto.ts'
 import type { Genesis } from './genesis.ts'
 import { type Digest, type NodeId, term } from './ids.ts'
@@ -70,9 +70,9 @@ export function verifyLeaderRecord(
   return isMajority(voters, signersOf(crypto, bytes, record.votes))
 }
 
-function signersOf(crypto: Crypto, bytes: Uint8Array, votes: readonly PlanSignature[]): Set<NodeId> {
+function signersOf(crypto: Crypto, said: Statement, votes: readonly PlanSignature[]): Set<NodeId> {
   return new Set(
-    votes.filter((vote) => crypto.verify(vote.node, bytes, vote.signature)).map((vote) => vote.node),
+    votes.filter((vote) => crypto.verify(vote.node, said, vote.signature)).map((vote) => vote.node),
   )
 }
 

@@ -4,7 +4,7 @@
  * changes.ts. Reads nothing else.
  */
 import { z } from 'zod'
-import { hashOf, statement } from './codec.ts'
+import { hashOf, type Statement, statement } from './codec.ts'
 import type { Crypto } from './crypto.ts'
 import {
   clusterSettingsSchema,
@@ -128,7 +128,7 @@ export function planStatement(
   position: { readonly term: number; readonly index: number },
   plan: Digest,
   base: Digest,
-): Uint8Array {
+): Statement {
   return statement(
     'plan signature',
     era,
@@ -167,14 +167,13 @@ export const isMajority = (voters: readonly NodeId[], signers: ReadonlySet<NodeI
 /** Which of the signatures are really their voters', over exactly this statement. */
 function signersOf(
   crypto: Crypto,
-  bytes: Uint8Array,
+  said: Statement,
   voters: readonly NodeId[],
   signatures: readonly PlanSignature[],
 ) {
   const signers = new Set<NodeId>()
   for (const { node, signature } of signatures) {
-    if (voters.includes(node) && !signers.has(node) && crypto.verify(node, bytes, signature))
-      signers.add(node)
+    if (voters.includes(node) && !signers.has(node) && crypto.verify(node, said, signature)) signers.add(node)
   }
   return signers
 }

@@ -3,16 +3,13 @@
  * nothing of its own: acceptors, candidates and finders of a promise compute the same here (rule 1 rests on
  * it: a candidate that adopts nothing where its promises name something is believed by nobody).
  */
-import { encode, sameBytes, statement } from './codec.ts'
+import { encode, type Statement, sameBytes, statement } from './codec.ts'
 import { type Founder, foundingQuorum, type Genesis, genesisIdOf, genesisWithoutSecrets } from './genesis.ts'
 import type { Digest, NodeId, Term } from './ids.ts'
 import type { FoundingPromise, Layer, Proposal } from './protocol.ts'
 import { draw, type Turn } from './turn.ts'
 
-export const promiseStatement = (
-  networkId: Digest,
-  promise: Omit<FoundingPromise, 'signature'>,
-): Uint8Array =>
+export const promiseStatement = (networkId: Digest, promise: Omit<FoundingPromise, 'signature'>): Statement =>
   statement(
     'promise',
     networkId,
@@ -50,7 +47,7 @@ export function provesAccepted(
   )
 }
 
-export const proposalStatement = (networkId: Digest, expect: number, inTerm: Term, id: Digest): Uint8Array =>
+export const proposalStatement = (networkId: Digest, expect: number, inTerm: Term, id: Digest): Statement =>
   statement('proposal', networkId, expect, inTerm, id)
 
 /** The highest accepted value that the promises name; null where they know of none. */

@@ -3,7 +3,7 @@
  * Reads nothing but the record; who is fresh is founding's business, how records spread is gossip's.
  */
 import { z } from 'zod'
-import { statement } from './codec.ts'
+import { encode, type Statement, statement } from './codec.ts'
 import type { Crypto } from './crypto.ts'
 import { digest, MAX_TERM, nodeId } from './ids.ts'
 
@@ -72,7 +72,7 @@ export type SignedRecord = z.infer<typeof signedRecordSchema>
 /** Bound of one encoded record, bytes. */
 export const RECORD_BYTES_MAX = 8_192
 
-const recordStatement = (record: NodeRecord): Uint8Array => statement('record', record)
+const recordStatement = (record: NodeRecord): Statement => statement('record', record)
 
 export function signRecord(crypto: Crypto, record: NodeRecord): SignedRecord {
   return { record, signature: crypto.sign(recordStatement(record)) }
@@ -80,6 +80,14 @@ export function signRecord(crypto: Crypto, record: NodeRecord): SignedRecord {
 
 /** Whether the record is its own node's word: signed by the key that its ID names, and within bounds. */
 export function verifyRecord(crypto: Crypto, signed: SignedRecord): boolean {
-  const bytes = recordStatement(signed.record)
-  return bytes.length <= RECORD_BYTES_MAX && crypto.verify(signed.record.id, bytes, signed.signature)
+  const { record, signature } = signed
+  return isWithinBounds(record) && crypto.verify(record.id, recordStatement(record), signature)
+}
+
+/** Encoded only where it could be too large: all but its lists and three words has at most 1 KiB. */
+function isWithinBounds(record: NodeRecord): boolean {
+  let most = 1_024 + 3 * (record.session.length + record.version.length)
+  for (const text of record.addresses) most += 3 * text.length + 3
+  for (const text of record.endpoints) most += 3 * text.length + 3
+  return most <= RECORD_BYTES_MAX || encode(record).length <= RECORD_BYTES_MAX
 }

@@ -12,7 +12,7 @@
 import type { Cause } from './causes.ts'
 import { adoptCertified, chainAfter } from './certified.ts'
 import { applyCause, applyCauses } from './changes.ts'
-import { sortedBy } from './codec.ts'
+import { type Statement, sortedBy } from './codec.ts'
 import { publish } from './dht.ts'
 import {
   checkQuorum,
@@ -115,7 +115,7 @@ function acceptEntry(turn: Turn, entry: Entry): Uint8Array {
   return crypto.sign(entryStatement(turn, entry))
 }
 
-function entryStatement(turn: Turn, entry: Entry): Uint8Array {
+function entryStatement(turn: Turn, entry: Entry): Statement {
   const { state, crypto } = turn
   const certified = certifiedOf(state)
   const old = certified?.plan.voters ?? []

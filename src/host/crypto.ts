@@ -20,6 +20,7 @@ import {
 } from 'node:crypto'
 import { privateKeyFromProtobuf } from '@libp2p/crypto/keys'
 import { base58btc } from 'multiformats/bases/base58'
+import { bytesOf } from '../core/codec.ts'
 import type { Crypto } from '../core/crypto.ts'
 import { digest, type NodeId } from '../core/ids.ts'
 import type { Identity } from './identity.ts'
@@ -32,12 +33,12 @@ export function createCrypto(identity: Identity): Crypto {
   const keyOf = rememberedKeys()
 
   return {
-    hash: (bytes) => digest(hash('sha256', bytes, 'hex')),
-    sign: (bytes) => sign(null, bytes, signingKey),
-    verify(signer, bytes, signature) {
+    hash: (said) => digest(hash('sha256', bytesOf(said), 'hex')),
+    sign: (said) => sign(null, bytesOf(said), signingKey),
+    verify(signer, said, signature) {
       if (signature.length !== SIGNATURE_LENGTH) return false
       const key = keyOf(signer)
-      return key !== null && verify(null, bytes, key, signature)
+      return key !== null && verify(null, bytesOf(said), key, signature)
     },
     seal: (sealKey, context, plaintext, entropy) => seal(sealKey, context, plaintext, entropy),
     open: (context, sealed) => open(openingKey, ownSealKey, context, sealed),
