@@ -100,3 +100,13 @@ export const JOIN_DEADLINE_MS = 120_000
 export const PROBLEMS_MS = 1_000
 /** The leader record in the DHT is put again this often (records there live for hours, peers do not). */
 export const PUBLISH_MS = 10 * 60_000
+
+/**
+ * Before a node asks an artefact's origin, the others in sight get this long to say what they have of it: a
+ * redial and an answer, also on a satellite link. What it costs is the wait; what it saves is a second download.
+ */
+export const CONTENT_SETTLE_MS = 3_000
+/** Who is first in the order but does not begin is passed over after this long; each further one as long again. */
+export const CONTENT_TURN_MS = 4_000
+/** Who asks the origin and gets nothing for this long has stalled: above a server's slow first byte. */
+export const CONTENT_STALL_MS = 15_000

@@ -17,6 +17,7 @@ import { watchProblems } from './problems.ts'
 import { type Redial, startRedial } from './redial.ts'
 import { SHUN_MS, Shunned } from './shunned.ts'
 import { watchStrangers } from './strangers.ts'
+import { type Streams, streamsOf } from './streams.ts'
 import { createSwarm } from './swarm.ts'
 import { type Known, Targets } from './targets.ts'
 
@@ -61,6 +62,8 @@ export interface Network {
   lookup(key: string, signal?: AbortSignal): Promise<Uint8Array[]>
   /** Peers that were really reached, to be remembered on disk. */
   known(): Known[]
+  /** For what is no message: bulk, on streams of its own beside them. */
+  readonly streams: Streams
   problems(): HostProblem[]
   stop(): Promise<void>
 }
@@ -162,6 +165,7 @@ export async function startNetwork(options: NetworkOptions): Promise<Network> {
     publish: (key, value) => dht?.publish(key, value),
     lookup: async (key, signal) => (dht === null ? [] : await dht.lookup(key, signal)),
     known: () => targets.known(),
+    streams: streamsOf(swarm, connections),
     problems: problems.all,
     stop: async () => {
       stopParts()
