@@ -1,11 +1,7 @@
-/**
- * What etcd says. It writes straight into a file, not through us, because it outlives the daemon; we keep that
- * file small and read its end to tell a person why etcd ended.
- */
-import { closeSync, copyFileSync, fstatSync, openSync, readSync, statSync, truncateSync } from 'node:fs'
+/** What etcd says, and from it for a person why it ended. */
 import { join } from 'node:path'
 import { z } from 'zod'
-import { LOG_MAX_BYTES, LOG_TAIL_BYTES } from './timing.ts'
+import { OutputLog } from './output-log.ts'
 
 /** Why etcd ended, as far as its last words tell. */
 export interface LastWords {
@@ -14,51 +10,14 @@ export interface LastWords {
   readonly text: string
 }
 
-export class EtcdLog {
-  readonly path: string
-
+export class EtcdLog extends OutputLog {
   constructor(directory: string) {
-    this.path = join(directory, 'etcd.log')
-  }
-
-  /** A descriptor for a child's output. The caller closes it. */
-  open(): number {
-    // Append mode, so that after a truncation etcd goes on at the new end.
-    return openSync(this.path, 'a', 0o600)
-  }
-
-  /** Bytes now: where the output of what starts next begins. */
-  size(): number {
-    return statSync(this.path, { throwIfNoEntry: false })?.size ?? 0
-  }
-
-  /** Keeps the file before this one, and empties it in place: etcd holds it open. */
-  rotate(maxBytes = LOG_MAX_BYTES): void {
-    if (this.size() <= maxBytes) return
-    copyFileSync(this.path, `${this.path}.1`)
-    truncateSync(this.path)
+    super(join(directory, 'etcd.log'))
   }
 
   /** What was said since `offset`, or at the end of it. */
   lastWords(offset: number): LastWords {
-    return explain(this.#tail(offset))
-  }
-
-  #tail(offset: number): string {
-    let file: number
-    try {
-      file = openSync(this.path, 'r')
-    } catch {
-      return ''
-    }
-    try {
-      const { size } = fstatSync(file)
-      const start = Math.max(offset <= size ? offset : 0, size - LOG_TAIL_BYTES)
-      const bytes = Buffer.alloc(size - start)
-      return bytes.subarray(0, readSync(file, bytes, 0, bytes.length, start)).toString('utf8')
-    } finally {
-      closeSync(file)
-    }
+    return explain(this.tail(offset))
   }
 }
 

@@ -13,23 +13,16 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import type { DistributionFacts, DistributionOrder, HostProblem } from '../../core/orders.ts'
 import { credentialPaths } from './credentials.ts'
-import {
-  dataDirectory,
-  etcdDirectory,
-  type Marker,
-  moveAside,
-  probe,
-  readData,
-  sameDatastore,
-  writeMarker,
-} from './data.ts'
+import { dataDirectory, etcdDirectory, markerPath, probe, readData } from './data.ts'
 import type { Distribution, DistributionOptions } from './distribution.ts'
 import { connectEtcd, type EtcdApi } from './etcd-api.ts'
 import { etcdArguments, isSameMember, urlOf } from './etcd-flags.ts'
 import { EtcdLog } from './etcd-log.ts'
 import { etcdVersion } from './etcd-process.ts'
+import { supervisedEtcd } from './etcd-supervised.ts'
 import { DatastoreFacts } from './facts.ts'
 import { checkListening } from './listening.ts'
+import { type Marker, moveAside, sameDatastore, writeMarker } from './marker.ts'
 import { Evictor, enter, hostOf, type Joining, promote } from './membership.ts'
 import { type Observation, observe, SILENT, versionOf } from './observe.ts'
 import { foreignData, memberRemoved, noData, problemOf, wrongCluster } from './problems.ts'
@@ -73,17 +66,18 @@ export class EtcdDistribution implements Distribution {
     this.#options = options
     this.#log = new EtcdLog(options.directory)
     this.#facts = new DatastoreFacts(options)
-    this.#supervisor = new Supervisor({
-      binary: options.etcdBinary,
-      dataDirectory: etcdDirectory(options.directory),
-      listens: options,
-      log: this.#log,
-      onExit: () => this.#wake.abort(),
-      note: (level, event, fields) => {
-        options.count(event)
-        options.log(level, event, fields)
-      },
-    })
+    this.#supervisor = new Supervisor(
+      supervisedEtcd(
+        { ...options, dataDirectory: etcdDirectory(options.directory), log: this.#log },
+        {
+          onExit: () => this.#wake.abort(),
+          note: (level, event, fields) => {
+            options.count(event)
+            options.log(level, event, fields)
+          },
+        },
+      ),
+    )
     this.#loop = this.#live()
   }
 
@@ -194,13 +188,13 @@ export class EtcdDistribution implements Distribution {
     }
     if (sameDatastore(readData(directory).marker, wanted)) return
     this.#insist(order)
-    await writeMarker(directory, wanted)
+    await writeMarker(markerPath(directory), wanted)
   }
 
   async #setAside(order: EtcdOrder, epoch: number): Promise<void> {
     await this.#supervisor.end('its data is moved aside')
     this.#insist(order)
-    const path = await moveAside(this.#options.directory, epoch)
+    const path = await moveAside(dataDirectory(this.#options.directory), epoch)
     this.#supervisor.forgive()
     this.#note('datastore.moved-aside', { path })
   }

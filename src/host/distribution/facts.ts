@@ -1,9 +1,10 @@
 /** From what was seen in one turn to DistributionFacts, and whether they are news. */
 import { isDeepStrictEqual } from 'node:util'
 import type { DistributionFacts, DistributionOrder, HostProblem } from '../../core/orders.ts'
-import { type DataProbe, dataAside, probe } from './data.ts'
+import { dataDirectory, probe } from './data.ts'
+import type { DetachedProcess } from './detached.ts'
 import { urlOf } from './etcd-flags.ts'
-import type { EtcdProcess } from './etcd-process.ts'
+import { asideOf, type DataProbe } from './marker.ts'
 import { hostOf } from './membership.ts'
 import type { Observation, ObservedMember } from './observe.ts'
 import { movedAside, noQuorum, notAnswering, spaceAlarm } from './problems.ts'
@@ -12,7 +13,7 @@ import { ANSWER_PATIENCE_MS, LEADER_PATIENCE_MS, PATIENCE_MS } from './timing.ts
 /** What one turn found. */
 export interface Findings {
   readonly disk: DataProbe
-  readonly process: EtcdProcess | null
+  readonly process: DetachedProcess | null
   readonly version: string | null
   readonly observed: Observation
   readonly order: DistributionOrder | null
@@ -99,7 +100,7 @@ export class DatastoreFacts {
   }
 
   #aside(): HostProblem[] {
-    const paths = dataAside(this.#directory)
+    const paths = asideOf(dataDirectory(this.#directory))
     return paths.length > 0 ? [movedAside(paths)] : []
   }
 

@@ -1,6 +1,6 @@
 /** Everything that can stand in the way of the datastore on this machine, with cause and cure. */
 import type { HostProblem } from '../../core/orders.ts'
-import type { Marker } from './data.ts'
+import type { Marker } from './marker.ts'
 
 /** Ends one attempt to carry out the order; `problem` is what status shows. */
 export class DatastoreError extends Error {
