@@ -123,6 +123,7 @@ export function createDatastorePart(world: World, machine: Machine): DatastorePa
       ready: works && member.voter,
       nodes: [],
       revision: null,
+      prepared: null,
       snapshot: null,
       clusterId: running ? (store?.id ?? null) : null,
       members: running

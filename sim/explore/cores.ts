@@ -67,6 +67,7 @@ const NO_DATASTORE: DistributionFacts = {
   members: [],
   nodes: [],
   revision: null,
+  prepared: null,
   snapshot: null,
   problems: [],
 }

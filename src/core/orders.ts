@@ -111,6 +111,12 @@ export type DistributionOrder =
       readonly revision: number
       /** Version that this node runs now, `settings.version`; null: whatever binary there is. */
       readonly version: string | null
+      /**
+       * Settings that this node will have next, or has already: binary and images of theirs are fetched and
+       * verified at once, while what runs is left alone. Nobody starts, joins or changes to a revision before
+       * its facts say `prepared` for it, so that no server is down while something is fetched.
+       */
+      readonly prepare: { readonly revision: number; readonly settings: K3sSettings }
       /** A snapshot of the datastore of this name must exist on this machine's disk; null: none is wanted. */
       readonly snapshot: string | null
     }
@@ -141,6 +147,8 @@ export interface DistributionFacts {
   }[]
   /** Revision of the settings that k3s was last started with, from the disk; null where there is none. */
   readonly revision: number | null
+  /** Revision of `prepare` whose binary and images are all on this disk, verified; null before. */
+  readonly prepared: number | null
   /** Name of the snapshot last ordered, once it is whole on this machine's disk; null before. */
   readonly snapshot: string | null
   readonly problems: readonly HostProblem[]

@@ -125,6 +125,7 @@ describe('the holder of an act', () => {
       members: [],
       nodes: [],
       revision: null,
+      prepared: null,
       snapshot: null,
       problems: [],
     }

@@ -28,6 +28,7 @@ export const NO_DATASTORE: DistributionFacts = {
   members: [],
   nodes: [],
   revision: null,
+  prepared: null,
   snapshot: null,
   problems: [],
 }

@@ -77,6 +77,7 @@ const given = (changes: Partial<Start> = {}): Start => ({
     members: [],
     nodes: [],
     revision: null,
+    prepared: null,
     snapshot: null,
     problems: [],
   },

@@ -30,7 +30,7 @@ const PATIENCE: Readonly<Record<string, number>> = {
 }
 
 /** What only a Kubernetes can tell. */
-const NO_API = { nodes: [], revision: null, snapshot: null } as const
+const NO_API = { nodes: [], revision: null, prepared: null, snapshot: null } as const
 
 export class DatastoreFacts {
   readonly #directory: string
