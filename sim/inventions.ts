@@ -1,10 +1,12 @@
 /** Whole documents that a liar invents: well-formed, plausible, even signed, and proven by nobody. */
+
 import { statement } from '../src/core/codec.ts'
 import { type Genesis, genesisIdOf, genesisWithoutSecrets } from '../src/core/genesis.ts'
 import { compareText, type Digest, digest, type NodeId, type Term, term } from '../src/core/ids.ts'
 import type { CertifiedPlan } from '../src/core/plan.ts'
 import type { Proposal } from '../src/core/protocol.ts'
 import type { NodeRecord } from '../src/core/record.ts'
+import { MEMBERSHIP_DEFAULTS } from '../src/core/settings.ts'
 import type { Keys } from './crypto.ts'
 import { randomBytes } from './crypto.ts'
 import type { Random } from './random.ts'
@@ -43,6 +45,7 @@ export function inventProposal(
       vpnCidr: '10.86.0.0/16',
       distribution: 'etcd',
       k3s: null,
+      ...MEMBERSHIP_DEFAULTS,
     },
     promises,
   )

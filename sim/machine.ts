@@ -281,6 +281,10 @@ export function createMachine(
       case 'lookup':
         world.dht.lookup(machine, effect.genesis)
         return
+      case 'answer':
+        return
+      case 'shun':
+        return
       case 'log':
         counters.logged(effect.event)
         oracles.logged(machine, effect.event, effect.fields)

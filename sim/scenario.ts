@@ -1,5 +1,5 @@
 /** Schedules written by hand: a small cluster on a good network, and the faults that a story is about. */
-import type { ServerTarget } from '../src/core/settings.ts'
+import { MEMBERSHIP_DEFAULTS, type ServerTarget } from '../src/core/settings.ts'
 import type { LiarPlan } from './liar.ts'
 import type { NetworkPlan } from './network.ts'
 import type { Fault, MachinePlan, Schedule } from './schedule.ts'
@@ -54,6 +54,7 @@ export function scheduleOf(story: Story): Schedule {
       vpnCidr: '10.86.0.0/16',
       distribution,
       k3s: null,
+      ...MEMBERSHIP_DEFAULTS,
     },
     settleMs: story.settleMs ?? 3_000,
     network: { ...QUIET_NETWORK, ...story.network },

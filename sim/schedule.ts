@@ -3,7 +3,7 @@
  * be taken out and the rest stays as it was. Swarm testing (Groce et al. 2012): each seed leaves out most
  * kinds of fault altogether, so that the others go deeper.
  */
-import type { ClusterSettings, ServerTarget } from '../src/core/settings.ts'
+import { type ClusterSettings, MEMBERSHIP_DEFAULTS, type ServerTarget } from '../src/core/settings.ts'
 import type { CrashPoint } from './disk.ts'
 import type { LiarPlan } from './liar.ts'
 import type { NetworkPlan } from './network.ts'
@@ -179,6 +179,7 @@ export function drawSchedule(seed: number): Schedule {
       vpnCidr: '10.86.0.0/16',
       distribution: focus === 'datastore' || random.perMille(700) ? 'etcd' : 'none',
       k3s: null,
+      ...MEMBERSHIP_DEFAULTS,
     },
     settleMs: random.pick([2_000, 5_000, 15_000]),
     network: {

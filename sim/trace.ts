@@ -1,4 +1,5 @@
 /** A run as a play: who sent what to whom, what came on a disk, what a node decided, which rule broke. */
+import type { Command } from '../src/core/commands.ts'
 import type { Effect, Event } from '../src/core/events.ts'
 import type { Message } from '../src/core/protocol.ts'
 import type { Durable } from '../src/core/state.ts'
@@ -78,6 +79,8 @@ function eventText(event: Event, nameOf: (id: string) => string): string | null 
     }
     case 'leader-records':
       return `finds in the DHT: ${event.records.map((r) => `${nameOf(r.leader)} leads term ${r.term}`).join(', ')}`
+    case 'command':
+      return `is commanded by ${event.who}: ${commandText(event.command)}`
     case 'addresses':
     case 'adopt':
       return null
@@ -100,6 +103,10 @@ function effectText(effect: Effect, nameOf: (id: string) => string, everything: 
       return effect.order.kind === 'none'
         ? 'orders no distribution'
         : `orders the datastore to ${effect.order.action} (epoch ${effect.order.epoch})`
+    case 'answer':
+      return `answers ${effect.request}: ${effect.ok ? 'yes' : 'no'}, ${effect.message}`
+    case 'shun':
+      return `has nothing to do with ${effect.peers.map(nameOf).join(', ') || 'nobody'} any more`
     case 'log':
       if (effect.level === 'debug' && !everything) return null
       return `${effect.event} ${fieldsText(effect.fields, nameOf)}`
@@ -139,6 +146,14 @@ function durableText(durable: Durable, nameOf: (id: string) => string): string {
     parts.push(`term ${voting.term}${voting.vote === null ? '' : ` voted ${nameOf(voting.vote)}`}`)
   if (voting.accepted !== null) parts.push(`signed ${voting.accepted.term}.${voting.accepted.index}`)
   return parts.length === 1 && parts[0] === 'promised term 0' ? 'nothing promised yet' : parts.join(', ')
+}
+
+/** The verb and what it is about. */
+const commandText = (command: Command): string => {
+  const { verb, ...about } = command
+  return `${verb} ${Object.values(about)
+    .map((value) => (typeof value === 'object' ? JSON.stringify(value) : value))
+    .join(' ')}`
 }
 
 export function messageText(message: Message, nameOf: (id: string) => string): string {
@@ -195,6 +210,10 @@ export function messageText(message: Message, nameOf: (id: string) => string): s
       return 'what do you hold of my words?'
     case 'recalled':
       return `you signed ${message.entry === null ? 'nothing' : `${message.entry.term}.${message.entry.index}`} and voted ${message.vote === null ? 'for nobody' : `for ${nameOf(message.vote.candidate)} in term ${message.vote.term}`}, as far as I know`
+    case 'command':
+      return `${message.ordered.who} commands: ${commandText(message.ordered.command)}`
+    case 'command.answer':
+      return `${message.ok ? 'yes' : 'no'}, ${message.message}`
     case 'permit.ask':
       return `may I ${message.act} (act ${message.attempt})?`
     case 'permit':

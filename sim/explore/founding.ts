@@ -5,6 +5,7 @@
 
 import type { Genesis } from '../../src/core/genesis.ts'
 import { millis } from '../../src/core/ids.ts'
+import { MEMBERSHIP_DEFAULTS } from '../../src/core/settings.ts'
 import type { NodeState } from '../../src/core/state.ts'
 import { contentOf } from '../oracles/contents.ts'
 import { type Bounds, LONG_AGO, type Model, TIMER } from './model.ts'
@@ -35,6 +36,7 @@ export function foundingModel(machines: number, expect: number, bounds: Bounds):
       vpnCidr: '10.86.0.0/16',
       distribution: 'none',
       k3s: null,
+      ...MEMBERSHIP_DEFAULTS,
     },
     hears: new Set(['prepare', 'promise', 'founding.refused', 'propose', 'accepted', 'genesis.share']),
     moves: [

@@ -2,7 +2,7 @@
 import { capacityOf } from '../core/addresses.ts'
 import { foundingQuorum } from '../core/genesis.ts'
 import type { HostProblem } from '../core/orders.ts'
-import type { DistributionKind, Settings } from '../core/settings.ts'
+import { type DistributionKind, MEMBERSHIP_DEFAULTS, type Settings } from '../core/settings.ts'
 import { deriveKeys } from '../core/token.ts'
 import { type ConfigFault, NOWHERE, type Place, placeText } from './faults.ts'
 import type { KairosReading } from './kairos-blocks.ts'
@@ -83,6 +83,7 @@ export function readSettings(inputs: SettingsInputs): Settings | null {
       vpnCidr,
       distribution: kind,
       k3s: null,
+      ...MEMBERSHIP_DEFAULTS,
     },
   }
 }

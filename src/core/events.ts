@@ -1,4 +1,5 @@
 /** What happens to a node, and what it wants done: the whole surface between core and host. */
+import type { Command, CommandAnswer, SignedCommand } from './commands.ts'
 import type { Digest, NodeId } from './ids.ts'
 import type { LeaderRecord } from './leader-record.ts'
 import type { DistributionFacts, DistributionOrder, MeshFacts, MeshOrder } from './orders.ts'
@@ -44,6 +45,16 @@ export type Event =
   | { readonly kind: 'distribution'; readonly facts: DistributionFacts }
   /** Answers to a look-up in the DHT: hints until their signatures are checked. */
   | { readonly kind: 'leader-records'; readonly records: readonly LeaderRecord[] }
+  /** A person commands; who gave it at this node's socket, and why, is for the history. */
+  | {
+      readonly kind: 'command'
+      /** The host's own number for it, in the answer again. */
+      readonly request: string
+      readonly command: Command
+      readonly who: string
+      readonly why: string | null
+      readonly operator: SignedCommand | null
+    }
   /** A person says that this disk belongs to this machine (`muster adopt`). */
   | { readonly kind: 'adopt' }
 
@@ -61,6 +72,10 @@ export type Effect =
   | { readonly kind: 'distribution'; readonly order: DistributionOrder }
   | { readonly kind: 'publish'; readonly record: LeaderRecord }
   | { readonly kind: 'lookup'; readonly genesis: Digest }
+  /** How a command ended: exactly one for each. */
+  | ({ readonly kind: 'answer'; readonly request: string } & CommandAnswer)
+  /** With whom no connection may be, from now on: the whole list, whenever it changes. */
+  | { readonly kind: 'shun'; readonly peers: readonly NodeId[] }
   | {
       readonly kind: 'log'
       readonly level: 'debug' | 'info' | 'warn'

@@ -25,6 +25,9 @@ import type { ClusterSettings } from './settings.ts'
 export const clusterSettingsSchema = z.strictObject({
   servers: z.union([z.literal('auto'), z.literal(1), z.literal(3), z.literal(5), z.literal(7)]),
   admission: z.enum(['open', 'approve']),
+  promote: z.enum(['founders', 'any']),
+  replaceAfterMs: countSchema,
+  operators: z.array(nodeIdSchema).max(16).readonly(),
   maxNodes: z.number().int().min(1).max(4_096),
   vpnMode: z.enum(['wireguard', 'none']),
   vpnCidr: z.cidrv4(),

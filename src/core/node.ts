@@ -25,6 +25,7 @@ import {
 } from './admission.ts'
 import { beatDeadlines, handleBeat, handleBeatAnswer, handleLead, startBeats, tickBeats } from './beats.ts'
 import { handlePlanPull, handlePlanShare } from './certified.ts'
+import { takeCommand } from './commanding.ts'
 import type { Crypto } from './crypto.ts'
 import { handleLeaderRecords } from './dht.ts'
 import { distributionOrder, isDistributed, tickDistribution } from './distribution.ts'
@@ -210,6 +211,9 @@ function handleEvent(turn: Turn, event: Event): void {
     case 'leader-records':
       handleLeaderRecords(turn, event.records)
       return
+    case 'command':
+      takeCommand(turn, event)
+      return
     case 'adopt':
       adoptMachine(turn)
       return
@@ -306,6 +310,9 @@ function handleMessage(turn: Turn, from: NodeId, message: Message): void {
       return
     case 'recalled':
       handleRecalled(turn, from, message)
+      return
+    case 'command':
+    case 'command.answer':
       return
     case 'permit.ask':
       handlePermitAsk(turn, from, message)

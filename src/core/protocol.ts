@@ -7,6 +7,7 @@
 import { z } from 'zod'
 import { causeSchema, outcomeSchema } from './causes.ts'
 import { decode, encode } from './codec.ts'
+import { orderedCommandSchema } from './commands.ts'
 import { acceptanceSchema, certifiedGenesisSchema, genesisSchema } from './genesis.ts'
 import { type Digest, term } from './ids.ts'
 import { certifiedPlanSchema, planSignatureSchema, stageSchema } from './plan.ts'
@@ -270,6 +271,16 @@ export const messageSchema = z.discriminatedUnion('kind', [
         signature: signatureSchema,
       })
       .nullable(),
+  }),
+  // commanding.ts
+  z.strictObject({ kind: z.literal('command'), era: digestSchema, ordered: orderedCommandSchema }),
+  z.strictObject({
+    kind: z.literal('command.answer'),
+    era: digestSchema,
+    id: digestSchema,
+    ok: z.boolean(),
+    message: z.string().max(512),
+    hint: z.string().max(512).nullable(),
   }),
   // acts.ts
   z.strictObject({

@@ -13,6 +13,12 @@ export type VpnMode = 'wireguard' | 'none'
 export interface ClusterSettings {
   readonly servers: ServerTarget
   readonly admission: 'open' | 'approve'
+  /** Who may replace a lost server, and fill their number, without a person's word. */
+  readonly promote: 'founders' | 'any'
+  /** A server that is dead for this long is replaced, milliseconds; 0: never by itself. */
+  readonly replaceAfterMs: number
+  /** Ed25519 public keys, written as peer IDs, whose signed commands are obeyed anywhere. */
+  readonly operators: readonly NodeId[]
   /** Most nodes that the plan ever admits, 1…4096. */
   readonly maxNodes: number
   readonly vpnMode: VpnMode
@@ -21,6 +27,13 @@ export interface ClusterSettings {
   readonly distribution: DistributionKind
   /** Null unless the kind is k3s. */
   readonly k3s: K3sSettings | null
+}
+
+/** Machines come back from a reboot or a new power supply within a quarter of an hour, or not soon. */
+export const MEMBERSHIP_DEFAULTS: Pick<ClusterSettings, 'promote' | 'replaceAfterMs' | 'operators'> = {
+  promote: 'founders',
+  replaceAfterMs: 15 * 60_000,
+  operators: [],
 }
 
 export interface Settings {

@@ -152,6 +152,9 @@ async function startDaemon(parts: Parts): Promise<Daemon> {
               publish: (key, value) => network?.publish(key, value),
               lookup: async (key) => (network === null ? [] : await network.lookup(key)),
               orderMesh: mesh.apply.bind(mesh),
+              shun: (peers) => {
+                for (const peer of peers) network?.evict(peer)
+              },
               orderDistribution: distribution.apply.bind(distribution),
               problems: () => [...config.warnings, ...(network?.problems() ?? [])],
               failed: (error) => {

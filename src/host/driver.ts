@@ -7,6 +7,7 @@
  * nothing leaves and no further event is handled: to the others this node is silent, which is safe.
  */
 import { performance } from 'node:perf_hooks'
+import type { Command, CommandAnswer, SignedCommand } from '../core/commands.ts'
 import type { Crypto } from '../core/crypto.ts'
 import type { Effect, Event, LogFields, Start } from '../core/events.ts'
 import { assertNever, type Digest, type Millis, millis, type NodeId } from '../core/ids.ts'
@@ -33,6 +34,8 @@ export interface Machine {
   lookup(key: string): Promise<Uint8Array[]>
   orderMesh(order: MeshOrder): void
   orderDistribution(order: DistributionOrder): void
+  /** With these no connection may be, from now on: the whole list. */
+  shun(peers: readonly NodeId[]): void
   /** Problems of store and network, which the core does not see. */
   problems(): readonly HostProblem[]
   log(level: 'debug' | 'info' | 'warn' | 'error', event: string, fields: LogFields): void
@@ -46,11 +49,20 @@ export interface Driver {
   receive(from: NodeId, bytes: Uint8Array): void
   status(): StatusDocument
   history(): HistoryEntry[]
+  /** A person's command, given by `who`: resolves with what became of it, in bounded time. */
+  command(command: Command, by: CommandGiven): Promise<CommandAnswer>
   /** Genesis as known now, for the checks of the DHT. */
   genesis(): NodeState['durable']['genesis']
   genesisId(): Digest | null
   /** No further event is handled; resolves when a write under way has ended. */
   stop(): Promise<void>
+}
+
+/** Who gave a command, why, and with which operator's signature. */
+export interface CommandGiven {
+  readonly who: string
+  readonly why: string | null
+  readonly operator: SignedCommand | null
 }
 
 /** A timer is never set further ahead than this (setTimeout's own limit is 2^31 ms). */
@@ -60,6 +72,13 @@ const SAVE_RETRY_MS = 1_000
 /** Events handled before their effects are carried out: bounds how long an answer may wait. */
 const BATCH_MAX = 256
 
+/** The answer to who still waited when the daemon ended. */
+const STOPPED: CommandAnswer = {
+  ok: false,
+  message: 'the daemon stopped before the answer came',
+  hint: 'the command may still have been carried out: see `muster history`',
+}
+
 /** Monotonic, whole milliseconds. */
 const clock = (): Millis => millis(Math.round(performance.now()))
 
@@ -67,6 +86,8 @@ export function startDriver(crypto: Crypto, machine: Machine, given: Start): Dri
   const first = start(crypto, clock(), given)
   const { state } = first
   const queue: Event[] = []
+  const asked = new Map<string, (answer: CommandAnswer) => void>()
+  let requests = 0
   let timer: NodeJS.Timeout | undefined
   let running = true
   let storeProblem: HostProblem | null = null
@@ -149,6 +170,15 @@ export function startDriver(crypto: Crypto, machine: Machine, given: Start): Dri
       case 'distribution':
         machine.orderDistribution(effect.order)
         return
+      case 'answer': {
+        const { request, ok, message, hint } = effect
+        asked.get(request)?.({ ok, message, hint })
+        asked.delete(request)
+        return
+      }
+      case 'shun':
+        machine.shun(effect.peers)
+        return
       case 'publish':
         machine.publish(leaderRecordKey(effect.record.era), encodeLeaderRecord(effect.record))
         return
@@ -201,12 +231,21 @@ export function startDriver(crypto: Crypto, machine: Machine, given: Start): Dri
       return statusOf(state, clock(), host)
     },
     history: () => historyOf(state),
+    command: (command, by) =>
+      new Promise((resolve) => {
+        requests += 1
+        const request = String(requests)
+        asked.set(request, resolve)
+        handle({ kind: 'command', request, command, ...by })
+      }),
     genesis: () => state.durable.genesis,
     genesisId: () => state.genesisId,
     stop: async () => {
       running = false
       wake?.()
       await finished
+      for (const resolve of asked.values()) resolve(STOPPED)
+      asked.clear()
     },
   }
 }
@@ -219,6 +258,11 @@ export function startReporter(crypto: Crypto, given: Start): Driver {
     receive: () => undefined,
     status: () => statusOf(state, clock()),
     history: () => [],
+    command: async () => ({
+      ok: false,
+      message: given.damaged?.message ?? STOPPED.message,
+      hint: given.damaged?.hint ?? null,
+    }),
     genesis: () => null,
     genesisId: () => null,
     stop: async () => undefined,

@@ -29,6 +29,9 @@ describe('a token and a kind of distribution', () => {
         vpnCidr: '10.86.0.0/16',
         distribution: 'etcd',
         k3s: null,
+        promote: 'founders',
+        replaceAfterMs: 900_000,
+        operators: [],
       },
     })
     expect(config).toMatchObject({

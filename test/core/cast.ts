@@ -11,7 +11,7 @@ import type { DistributionFacts, DistributionOrder } from '../../src/core/orders
 import type { Message, MessageOf } from '../../src/core/protocol.ts'
 import type { Claim } from '../../src/core/record.ts'
 import { statusOf } from '../../src/core/report.ts'
-import type { ClusterSettings, Settings } from '../../src/core/settings.ts'
+import { type ClusterSettings, MEMBERSHIP_DEFAULTS, type Settings } from '../../src/core/settings.ts'
 import type { Durable, NodeState } from '../../src/core/state.ts'
 import type { StatusDocument } from '../../src/core/status.ts'
 
@@ -41,6 +41,7 @@ export const CLUSTER: ClusterSettings = {
   vpnCidr: '10.86.0.0/16',
   distribution: 'none',
   k3s: null,
+  ...MEMBERSHIP_DEFAULTS,
 }
 
 export interface Actor {

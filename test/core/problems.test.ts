@@ -3,6 +3,7 @@ import { LEADERLESS_MS, SILENT_MS } from '../../src/core/timing.ts'
 import {
   type Actor,
   type Cast,
+  CLUSTER,
   cast,
   followersOf,
   formed,
@@ -136,20 +137,7 @@ describe('a problem', () => {
   test('of a configuration that differs from the plan names key and both values', async () => {
     const stage = await formed({
       count: 3,
-      settings: (i) =>
-        i === 0
-          ? {
-              cluster: {
-                servers: 'auto',
-                admission: 'open',
-                maxNodes: 9,
-                vpnMode: 'wireguard',
-                vpnCidr: '10.86.0.0/16',
-                distribution: 'none',
-                k3s: null,
-              },
-            }
-          : {},
+      settings: (i) => (i === 0 ? { cluster: { ...CLUSTER, maxNodes: 9 } } : {}),
     })
     stage.pass(3_000)
     const differs = stage.actors.filter((actor) => codes(stage, actor).includes('config.differs'))

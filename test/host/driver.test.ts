@@ -11,6 +11,7 @@ import { createCrypto } from '../../src/host/crypto.ts'
 import { type Driver, type Machine, startDriver, startReporter } from '../../src/host/driver.ts'
 import { type Identity, loadOrCreateIdentity } from '../../src/host/identity.ts'
 import { openStore } from '../../src/host/store.ts'
+import { CLUSTER, NO_DATASTORE } from '../core/cast.ts'
 
 /** Two identities: the node's own and a peer's. */
 async function makeIdentity(): Promise<Identity> {
@@ -38,15 +39,7 @@ const given = (changes: Partial<Start> = {}): Start => ({
     founders: null,
     serverPreference: 'neutral',
     allowEphemeral: false,
-    cluster: {
-      servers: 'auto',
-      admission: 'open',
-      maxNodes: 64,
-      vpnMode: 'wireguard',
-      vpnCidr: '10.86.0.0/16',
-      distribution: 'none',
-      k3s: null,
-    },
+    cluster: CLUSTER,
   },
   claim: {
     name: 'node-1',
@@ -64,23 +57,7 @@ const given = (changes: Partial<Start> = {}): Start => ({
   entropy: new Uint8Array(32).fill(7),
   wallMs: 1_700_000_000_000,
   durable: null,
-  distribution: {
-    version: null,
-    dataPresent: false,
-    dataEpoch: null,
-    dataGenesis: null,
-    running: false,
-    healthy: false,
-    voter: false,
-    ready: false,
-    clusterId: null,
-    members: [],
-    nodes: [],
-    revision: null,
-    prepared: null,
-    snapshot: null,
-    problems: [],
-  },
+  distribution: NO_DATASTORE,
   ...changes,
 })
 
@@ -105,6 +82,7 @@ class Notes implements Machine {
   lookup = async (): Promise<Uint8Array[]> => []
   orderMesh = (): void => undefined
   orderDistribution = (): void => undefined
+  shun = (): void => undefined
   problems = () => []
   log = (): void => undefined
   count(name: string): void {
@@ -142,6 +120,12 @@ describe('the driver', () => {
     writing.resolve()
     await vi.waitFor(() => expect(sent()).toContain('sent records to peer'))
     expect(machine.done[0]).toBe('saved')
+  })
+
+  it('gives the answer to a command to who gave it', async () => {
+    const command = { verb: 'remove', node: 'node-2' } as const
+    const answer = await run().command(command, { who: 'root', why: null, operator: null })
+    expect(answer).toMatchObject({ ok: false, message: 'this node is in no cluster yet' })
   })
 
   it('is silent while the disk refuses, says so in status, and goes on by itself afterwards', async () => {
