@@ -18,7 +18,7 @@ export function takeTimesOut(state: NodeState): void {
   state.problemsAt = millis(FAR)
   state.since.clear()
   state.heard.clear()
-  state.lastOrders = { ...state.lastOrders, meshKey: '', mesh: '', distributionKey: '', distribution: '' }
+  state.lastOrders = { ...state.lastOrders, meshBasis: [], mesh: '', distributionBasis: [], distribution: '' }
   gossip.renewAt = millis(FAR)
   gossip.roundAt = millis(FAR)
   gossip.changes = 0

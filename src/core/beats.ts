@@ -166,9 +166,8 @@ function viewSince(state: NodeState, seen: number): View | null {
   const { view } = state.beats
   const whole = seen === 0 || seen > view.version
   if (!whole && seen === view.version) return null
-  const nodes = sortedBy(view.nodes.values(), (node) => node.id)
-    .filter((node) => whole || node.version > seen)
-    .map(({ id, alive, stage }) => ({ id, alive, stage }))
+  const changed = [...view.nodes.values()].filter((node) => whole || node.version > seen)
+  const nodes = sortedBy(changed, (node) => node.id).map(({ id, alive, stage }) => ({ id, alive, stage }))
   return { version: view.version, whole, nodes, datastore: view.datastore }
 }
 

@@ -111,7 +111,8 @@ export function genesisWithoutSecrets(
   settings: ClusterSettings,
   founders: readonly Founder[],
 ): Omit<Genesis, 'secrets'> {
-  const ranked = sortedBy(founders, (founder) => rankOf(crypto, networkId, founder.node))
+  const places = founders.map((founder) => ({ founder, rank: rankOf(crypto, networkId, founder.node) }))
+  const ranked = sortedBy(places, ({ rank }) => rank).map(({ founder }) => founder)
   const voters = chooseServers(ranked, settings.servers).sort(compareText)
   const names = new Set<string>()
   const members = ranked.map((founder, i): Member => {

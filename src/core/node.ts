@@ -65,7 +65,7 @@ import { assertNever, type Millis, type NodeId } from './ids.ts'
 import { considerGenesis, handleGenesisPull, handleGenesisShare, startJoining } from './joining.ts'
 import { meshOrder, meshOrderText } from './mesh.ts'
 import { firstPlan } from './plan.ts'
-import { problemDeadlines, tickProblems, unreachablePeers } from './problems.ts'
+import { isAnyUnreachable, problemDeadlines, tickProblems } from './problems.ts'
 import type { Facts, Message } from './protocol.ts'
 import {
   handleCertify,
@@ -109,6 +109,7 @@ export function start(crypto: Crypto, now: Millis, given: Start): { state: NodeS
     claim: given.claim,
     addresses: [],
     endpoints: [],
+    places: '',
     durable,
     genesisId: durable.genesis === null ? null : genesisIdOf(crypto, durable.genesis.genesis),
     blocked: null,
@@ -127,7 +128,7 @@ export function start(crypto: Crypto, now: Millis, given: Start): { state: NodeS
     meshUpAt: null,
     meshed: false,
     startedAt: now,
-    lastOrders: { meshKey: '', mesh: '', distributionKey: '', distribution: '', record: '' },
+    lastOrders: { meshBasis: [], mesh: '', distributionBasis: [], distribution: '', shown: [] },
     problemsAt: now,
     since: new Map(),
   }
@@ -199,6 +200,7 @@ function handleEvent(turn: Turn, event: Event): void {
     case 'addresses':
       state.addresses = event.addresses
       state.endpoints = event.endpoints
+      state.places = `${event.addresses.join()} ${event.endpoints.join()}`
       state.claim = { ...state.claim, lanAddress: event.lanAddress }
       return
     case 'mesh':
@@ -388,10 +390,10 @@ function giveOrders(turn: Turn): void {
   const certified = certifiedOf(state)
   const { restored } = state.durable
   if (certified === null || (state.blocked !== null && !restored)) return
-  const position = `${certified.term}.${certified.index} ${restored} ${isRecalling(state)}`
-  const meshKey = `${position} ${state.gossip.changes}`
-  if (lastOrders.meshKey !== meshKey) {
-    lastOrders.meshKey = meshKey
+  const { term, index } = certified
+  const meshBasis = [term, index, restored, isRecalling(state), state.gossip.changes]
+  if (!sameItems(lastOrders.meshBasis, meshBasis)) {
+    lastOrders.meshBasis = meshBasis
     const order = meshOrder(state)
     const text = order === null ? '' : meshOrderText(order)
     if (order !== null && text !== lastOrders.mesh) {
@@ -399,9 +401,10 @@ function giveOrders(turn: Turn): void {
       turn.effects.push({ kind: 'mesh', order })
     }
   }
-  const distributionKey = `${position} ${state.acts.permitted} ${distribution.dataEpoch}`
-  if (lastOrders.distributionKey !== distributionKey) {
-    lastOrders.distributionKey = distributionKey
+  const { permitted } = state.acts
+  const distributionBasis = [term, index, restored, isRecalling(state), permitted, distribution.dataEpoch]
+  if (!sameItems(lastOrders.distributionBasis, distributionBasis)) {
+    lastOrders.distributionBasis = distributionBasis
     const order = distributionOrder(turn)
     const text = JSON.stringify(order, bytesAsText)
     if (order !== null && text !== lastOrders.distribution) {
@@ -410,6 +413,10 @@ function giveOrders(turn: Turn): void {
     }
   }
 }
+
+/** Whether what something follows from is what it was; cheaper than to make it again and compare that. */
+const sameItems = (a: readonly unknown[], b: readonly unknown[]): boolean =>
+  a.length === b.length && a.every((item, i) => item === b[i])
 
 const bytesAsText = (_key: string, value: unknown): unknown =>
   value instanceof Uint8Array ? Array.from(value).join() : value
@@ -422,23 +429,18 @@ function showChanges(turn: Turn): void {
     state.meshed = true
     log(turn, 'info', 'mesh.up', { peers: state.mesh.peers.length })
   }
-  const shown = [
-    state.genesisId,
-    state.distribution.dataPresent,
-    maySign(state),
-    state.addresses.join(),
-    state.endpoints.join(),
-    state.claim.lanAddress,
-  ].join(' ')
-  if (shown === lastOrders.record) return
-  lastOrders.record = shown
+  const { lanAddress } = state.claim
+  const { dataPresent } = state.distribution
+  const shown = [state.genesisId, dataPresent, maySign(state), state.places, lanAddress]
+  if (sameItems(lastOrders.shown, shown)) return
+  lastOrders.shown = shown
   renewRecord(turn)
 }
 
 function isMeshedNow(turn: Turn): boolean {
   const { state, now } = turn
   if (!isMember(state) || state.meshUpAt === null) return false
-  return now >= state.meshUpAt + MESH_PATIENCE_MS || unreachablePeers(state, now).length === 0
+  return now >= state.meshUpAt + MESH_PATIENCE_MS || !isAnyUnreachable(state, now)
 }
 
 /** Where the node is in its life: see the head of this file. */
@@ -482,15 +484,20 @@ function adoptMachine(turn: Turn): void {
 
 /** When the node next wants to be woken though nothing happened, and why. */
 export function nextDeadline(state: NodeState, now: Millis): Deadline {
-  const all = [
-    ...gossipDeadlines(state),
-    ...foundingDeadlines(state, now),
-    ...replicationDeadlines(state),
-    ...beatDeadlines(state),
-    ...actDeadlines(state),
-    ...recallDeadlines(state),
-    ...admissionDeadlines(state),
-    ...problemDeadlines(state),
-  ]
-  return all.reduce((first, next) => (next.at < first.at ? next : first), { at: NEVER, why: 'nothing' })
+  let first: Deadline = { at: NEVER, why: 'nothing' }
+  for (const deadlines of DEADLINES) {
+    for (const next of deadlines(state, now)) if (next.at < first.at) first = next
+  }
+  return first
 }
+
+const DEADLINES: readonly ((state: NodeState, now: Millis) => readonly Deadline[])[] = [
+  gossipDeadlines,
+  foundingDeadlines,
+  replicationDeadlines,
+  beatDeadlines,
+  actDeadlines,
+  recallDeadlines,
+  admissionDeadlines,
+  problemDeadlines,
+]

@@ -6,10 +6,10 @@ import { isAlive } from './beats.ts'
 import { eligibleFounders } from './founding.ts'
 import { foundingQuorum } from './genesis.ts'
 import { freshRecords, recordOf } from './gossip.ts'
-import type { Millis } from './ids.ts'
+import type { Millis, NodeId } from './ids.ts'
 import { visibleGeneses } from './joining.ts'
 import { k3sDifferences } from './k3s.ts'
-import type { HostProblem } from './orders.ts'
+import type { HostProblem, MeshFacts } from './orders.ts'
 import { memberOf, type Plan } from './plan.ts'
 import { isRecalling } from './restored.ts'
 import type { NodeState } from './state.ts'
@@ -176,13 +176,24 @@ function planProblems(state: NodeState, now: Millis): HostProblem[] {
 }
 
 /** Members that are alive but that the mesh has no path to. */
-export function unreachablePeers(state: NodeState, now: Millis): Plan['voters'] {
-  const plan = planOf(state)
-  if (plan === null) return []
-  const paths = new Map(state.mesh.peers.map((peer) => [peer.id, peer.path]))
-  return plan.members
-    .map((member) => member.id)
-    .filter((id) => id !== state.id && isAlive(state, id, now) && (paths.get(id) ?? 'none') === 'none')
+export const unreachablePeers = (state: NodeState, now: Millis): Plan['voters'] =>
+  (planOf(state)?.members ?? []).map((member) => member.id).filter((id) => isUnreachable(state, id, now))
+
+export const isAnyUnreachable = (state: NodeState, now: Millis): boolean =>
+  planOf(state)?.members.some((member) => isUnreachable(state, member.id, now)) ?? false
+
+const isUnreachable = (state: NodeState, id: NodeId, now: Millis): boolean =>
+  id !== state.id && !pathsOf(state.mesh).has(id) && isAlive(state, id, now)
+
+const paths = new WeakMap<MeshFacts, ReadonlySet<NodeId>>()
+
+/** Peers that the mesh has a path to; made once for each report of the host, which is never changed in place. */
+function pathsOf(facts: MeshFacts): ReadonlySet<NodeId> {
+  const known = paths.get(facts)
+  if (known !== undefined) return known
+  const reached = new Set(facts.peers.filter(({ path }) => path !== 'none').map(({ id }) => id))
+  paths.set(facts, reached)
+  return reached
 }
 
 /** What this node waits for, each with a stable key for its "since". */

@@ -99,6 +99,8 @@ export interface NodeState {
   claim: Claim
   addresses: readonly string[]
   endpoints: readonly string[]
+  /** Both as one text, to see cheaply whether they changed. */
+  places: string
   durable: Durable
   /** ID of the genesis on disk; null before there is one. */
   genesisId: Digest | null
@@ -122,8 +124,15 @@ export interface NodeState {
   /** Meshed at least once in this run: afterwards an unreachable peer is a problem, not a stage. */
   meshed: boolean
   startedAt: Millis
-  /** Orders as last given, so that only changes are given. */
-  lastOrders: { meshKey: string; mesh: string; distributionKey: string; distribution: string; record: string }
+  /** Orders as last given and what they followed from, so that only changes are given. */
+  lastOrders: {
+    meshBasis: readonly unknown[]
+    mesh: string
+    distributionBasis: readonly unknown[]
+    distribution: string
+    /** What the own record said when it was last signed. */
+    shown: readonly unknown[]
+  }
   /** When problems are next looked over. */
   problemsAt: Millis
   /** Since when each problem and each thing waited for is there, by its code. */
