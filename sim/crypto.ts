@@ -12,7 +12,7 @@ import type { Crypto } from '../src/core/crypto.ts'
 import { type Digest, digest, type NodeId, nodeId } from '../src/core/ids.ts'
 import { Secret } from '../src/core/secret.ts'
 import { createCrypto } from '../src/host/crypto.ts'
-import { contentOf, hexOf, scrambled } from './content.ts'
+import { type Content, contentOf, hexOf, scrambled } from './content.ts'
 import type { Random } from './random.ts'
 
 /** Who a simulated machine is, until it is wiped. */
@@ -42,7 +42,7 @@ export function symbolicKeymaker(): Keymaker {
     const result = new Uint8Array(16)
     const secret = secrets.get(signer)
     if (secret === undefined) return result
-    const { high, low } = contentOf(said)
+    const { high, low } = saidBy(said)
     for (let i = 0; i < 4; i++) {
       const word = scrambled(scrambled((i < 2 ? high : low) ^ (secret[i] ?? 0)) ^ (i < 2 ? low : high))
       for (let j = 0; j < 4; j++) result[4 * i + j] = word >>> (8 * j)
@@ -68,12 +68,16 @@ export function symbolicKeymaker(): Keymaker {
   }
 }
 
+/** A statement is made anew each time: only what it is about is worth remembering. */
+const saidBy = (said: Statement | Uint8Array): Content =>
+  contentOf(said instanceof Uint8Array ? said : [said.label, said.parts])
+
 /** Of what is drawn from (a rank, a secret, a run's entropy) the real one; of documents, what they say. */
 const symbolicHash = (said: Statement | Uint8Array): Digest =>
   said instanceof Uint8Array ||
   said.parts.every((part) => typeof part !== 'object' || part instanceof Uint8Array)
     ? sha256(bytesOf(said))
-    : digest(hexOf(contentOf(said)).repeat(4))
+    : digest(hexOf(saidBy(said)).repeat(4))
 
 const contextTag = (context: string): Uint8Array =>
   hash('sha256', new TextEncoder().encode(context), 'buffer').subarray(0, 8)

@@ -327,6 +327,7 @@ export function createMachine(
   const forget = (): void => {
     life += 1
     keys = identityAt(identities, life)
+    world.renamed()
     disk = createDisk(random, plan.diskMs, world.encoded)
     copy = null
     hasFingerprint = true
@@ -405,6 +406,7 @@ export function createMachine(
     },
     become: (original, fingerprinted) => {
       keys = original.keys
+      world.renamed()
       hasFingerprint = fingerprinted
       disk = createDisk(random, plan.diskMs, world.encoded)
       disk.restore(original.disk.durable)

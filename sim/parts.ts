@@ -1,6 +1,6 @@
 /** The parts of a machine that carry out orders, and the mesh among them: an interface, and paths to peers. */
 import type { Effect } from '../src/core/events.ts'
-import type { MeshFacts, MeshOrder } from '../src/core/orders.ts'
+import type { MeshFacts, MeshOrder, MeshPeer } from '../src/core/orders.ts'
 import type { Machine } from './machine.ts'
 import type { World } from './world.ts'
 
@@ -36,14 +36,14 @@ export function createMeshPart(world: World, machine: Machine): MeshPart {
   let hangs = false
   let mute = false
   let looking = false
-  let told = ''
+  let told: MeshFacts | null = null
+  let peers: ReadonlyMap<string, MeshPeer> = new Map()
 
   const knowsEndpoint = ({ keys, lanAddress }: Machine): boolean =>
-    order?.peers.some(({ id, endpoints }) => id === keys.id && endpoints.includes(`${lanAddress}:51820`)) ??
-    false
+    peers.get(keys.id)?.endpoints.includes(`${lanAddress}:51820`) ?? false
 
   const pathTo = (id: string): 'direct' | 'none' => {
-    const other = world.machines.find((candidate) => candidate.keys.id === id)
+    const other = world.machineOf(id)
     if (other === undefined || !world.network.passes(machine.index, other.index)) return 'none'
     // One side that knows where the other is found is enough: the other answers.
     const isFound = knowsEndpoint(other) || other.mesh.knowsEndpoint(machine)
@@ -52,12 +52,10 @@ export function createMeshPart(world: World, machine: Machine): MeshPart {
 
   const look = (): void => {
     if (order === null || machine.state === null || mute) return
-    const peers = order.peers.map(({ id }) => ({ id, path: isUp ? pathTo(id) : ('none' as const) }))
-    const key = `${isUp} ${peers.map((peer) => peer.id + peer.path).join()}`
-    if (key === told) return
-    told = key
-    const facts: MeshFacts = { up: isUp, peers, problems: [] }
-    machine.handle({ kind: 'mesh', facts })
+    const paths = order.peers.map(({ id }) => ({ id, path: isUp ? pathTo(id) : ('none' as const) }))
+    if (told?.up === isUp && samePaths(told.peers, paths)) return
+    told = { up: isUp, peers: paths, problems: [] }
+    machine.handle({ kind: 'mesh', facts: told })
   }
 
   const lookAgain = (): void => {
@@ -84,7 +82,8 @@ export function createMeshPart(world: World, machine: Machine): MeshPart {
     stopped: (power) => {
       if (power) isUp = false
       order = null
-      told = ''
+      peers = new Map()
+      told = null
     },
     wiped: () => {
       isUp = false
@@ -101,11 +100,15 @@ export function createMeshPart(world: World, machine: Machine): MeshPart {
     },
     order: (effect) => {
       order = effect.order
+      peers = new Map(order.peers.map((peer) => [peer.id, peer]))
       raise()
       lookAgain()
     },
     address: () => (isUp ? (order?.address ?? null) : null),
-    has: (peer) => isUp && (order?.peers.some(({ id }) => id === peer) ?? false),
+    has: (peer) => isUp && peers.has(peer),
     knowsEndpoint,
   }
 }
+
+const samePaths = (a: MeshFacts['peers'], b: MeshFacts['peers']): boolean =>
+  a.length === b.length && a.every(({ id, path }, i) => id === b[i]?.id && path === b[i]?.path)

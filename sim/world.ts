@@ -12,7 +12,7 @@ import { createLiar } from './liar.ts'
 import { createMachine, type Machine } from './machine.ts'
 import { createNetwork, type Network } from './network.ts'
 import { contentOf } from './oracles/contents.ts'
-import { expectable, lacks } from './oracles/liveness.ts'
+import { expectable, lacks, told } from './oracles/liveness.ts'
 import { createOracles, type Oracles } from './oracles.ts'
 import { createQueue } from './queue.ts'
 import { type Random, randomFrom } from './random.ts'
@@ -28,6 +28,10 @@ export interface World {
   /** For what belongs to no machine and no link. */
   readonly random: Random
   readonly machines: readonly Machine[]
+  /** The first machine with this ID: of copies of a disk there are several. */
+  machineOf(id: string): Machine | undefined
+  /** A machine has another ID from now on: it was wiped, or is a copy. */
+  renamed(): void
   readonly network: Network
   readonly dht: Dht
   readonly datastores: Datastore[]
@@ -109,6 +113,7 @@ export async function runSchedule(
     trace?.note(now, `VIOLATION of rule ${rule}: ${message}`)
   }
   const machines: Machine[] = []
+  let byId: Map<string, Machine> | null = null
   const world: World = {
     seed,
     get now() {
@@ -122,6 +127,16 @@ export async function runSchedule(
       schedule.faults.every(({ kind }) => kind !== 'slow' && kind !== 'disk-full'),
     random: randomFrom(seed, 'world'),
     machines,
+    machineOf: (id) => {
+      if (byId === null) {
+        byId = new Map()
+        for (const machine of machines) if (!byId.has(machine.keys.id)) byId.set(machine.keys.id, machine)
+      }
+      return byId.get(id)
+    },
+    renamed: () => {
+      byId = null
+    },
     get network() {
       return network
     },
@@ -179,7 +194,7 @@ export async function runSchedule(
     } else if (now - schedule.calmAt >= schedule.boundMs) {
       violate(
         11,
-        `${schedule.boundMs / 1000} s after the last fault ${missing?.[0].name} is not ready: ${missing?.[1]}`,
+        `${schedule.boundMs / 1000} s after the last fault ${missing === undefined ? 'not all are there' : notReady(missing)}`,
       )
     }
     queue.add(now + SETTLE_LOOK_MS, lookWhetherReady)
@@ -223,6 +238,10 @@ function firstMissing(world: World, wanted: readonly Machine[]): readonly [Machi
   }
   return undefined
 }
+
+/** What is true of it, and what it says to a person: the two must agree. */
+const notReady = ([machine, why]: readonly [Machine, string]): string =>
+  `${machine.name} is not ready: ${why} (${told(machine)})`
 
 /** What happened, in one number: the kind of event, and of whom. */
 function codeOf(event: Event): number {

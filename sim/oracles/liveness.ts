@@ -4,6 +4,7 @@
  * node tells a person, which must agree.
  */
 import type { NodeId } from '../../src/core/ids.ts'
+import { stageOf } from '../../src/core/node.ts'
 import type { CertifiedPlan, Plan } from '../../src/core/plan.ts'
 import { statusOf } from '../../src/core/report.ts'
 import type { Datastore } from '../datastore.ts'
@@ -16,21 +17,24 @@ export function lacks(world: World, machine: Machine): string | null {
   const { id } = machine.keys
   const certified = disk.durable?.certified ?? null
   if (state === null || machine.paused) return 'it is off'
-  const status = statusOf(state, machine.clock())
-  const stage = `${status.self.stage}; waits for ${status.waitingFor.join('; ') || 'nothing'}; problems: ${status.problems.map((p) => p.code).join(', ') || 'none'}`
   const member = certified?.plan.members.find((other) => other.id === id)
-  if (certified === null || member === undefined) return `it is in no plan (${stage})`
-  if (certified.index < world.oracles.plans.highestIndex())
-    return `it has plan ${certified.index} only (${stage})`
-  if (machine.mesh.address() !== member.address) return `its mesh is down (${stage})`
+  if (certified === null || member === undefined) return 'it is in no plan'
+  if (certified.index < world.oracles.plans.highestIndex()) return `it has plan ${certified.index} only`
+  if (machine.mesh.address() !== member.address) return 'its mesh is down'
   const { clusterId, members } = certified.plan.datastore
   if (member.role === 'server' && certified.plan.settings.distribution === 'etcd') {
-    if (!members.includes(id) || !machine.datastore.serves(clusterId))
-      return `its datastore does not serve (${stage})`
+    if (!members.includes(id) || !machine.datastore.serves(clusterId)) return 'its datastore does not serve'
   }
-  if (status.self.stage !== 'ready') return `its status says ${stage}`
-  if (status.cluster.leader === null) return `it knows no leader (${stage})`
+  if (stageOf(state, machine.clock()) !== 'ready') return 'its status says otherwise'
+  if (state.replication.leader === null) return 'it knows no leader'
   return null
+}
+
+/** What it tells a person meanwhile. */
+export function told({ state, clock }: Machine): string {
+  if (state === null) return 'nothing'
+  const { self, waitingFor, problems } = statusOf(state, clock())
+  return `${self.stage}; waits for ${waitingFor.join('; ') || 'nothing'}; problems: ${problems.map((p) => p.code).join(', ') || 'none'}`
 }
 
 /** Whether ready can be expected of anyone: a person's questions and lost quorums are not the core's fault. */

@@ -63,9 +63,15 @@ export const recordOf = (state: NodeState, id: NodeId): NodeRecord | undefined =
   state.gossip.records.get(id)?.signed.record
 
 /** Records that advanced within {@link RECORD_FRESH_MS} of this node's own clock, its own included, by ID. */
-export function freshRecords(state: NodeState, now: Millis): NodeRecord[] {
-  const fresh = [...state.gossip.records.values()].filter((known) => isFresh(state, known, now))
-  return sortedBy(fresh, (known) => known.signed.record.id).map((known) => known.signed.record)
+export const freshRecords = (state: NodeState, now: Millis): NodeRecord[] =>
+  sortedBy(freshInAnyOrder(state, now), (record) => record.id)
+
+export function freshInAnyOrder(state: NodeState, now: Millis): NodeRecord[] {
+  const fresh: NodeRecord[] = []
+  for (const known of state.gossip.records.values()) {
+    if (isFresh(state, known, now)) fresh.push(known.signed.record)
+  }
+  return fresh
 }
 
 export const isFresh = (state: NodeState, { signed, advancedAt }: Known, now: Millis): boolean =>

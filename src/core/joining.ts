@@ -4,7 +4,7 @@
  * expects another number of machines than itself (DESIGN.md section 7).
  */
 import { type CertifiedGenesis, verifyCertifiedGenesis } from './genesis.ts'
-import { freshRecords } from './gossip.ts'
+import { freshInAnyOrder } from './gossip.ts'
 import type { Digest, Millis, NodeId } from './ids.ts'
 import type { MessageOf } from './protocol.ts'
 import type { NodeState } from './state.ts'
@@ -22,7 +22,7 @@ export const startJoining = (now: Millis): JoiningState => ({ askAt: now, refuse
 
 /** Geneses that living nodes show, in order. */
 export function visibleGeneses(state: NodeState, now: Millis): Digest[] {
-  const ids = freshRecords(state, now)
+  const ids = freshInAnyOrder(state, now)
     .map((record) => record.genesis)
     .filter((id) => id !== null)
   return [...new Set(state.genesisId === null ? ids : [state.genesisId, ...ids])].sort()

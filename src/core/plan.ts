@@ -159,7 +159,19 @@ export function firstPlan(crypto: Crypto, genesis: Genesis, era: Digest): Certif
   return { term: term(0), index: 0, base: hashOf(crypto, 'no base', era), plan, signatures: [], chain: [] }
 }
 
-export const memberOf = (plan: Plan, id: NodeId): Member | undefined => plan.members.find((m) => m.id === id)
+const membersById = new WeakMap<Plan['members'], ReadonlyMap<NodeId, Member>>()
+/** Fewer are found as quickly by looking at each. */
+const INDEXED_FROM = 16
+
+export function memberOf({ members }: Plan, id: NodeId): Member | undefined {
+  if (members.length < INDEXED_FROM) return members.find((member) => member.id === id)
+  let index = membersById.get(members)
+  if (index === undefined) {
+    index = new Map(members.map((member) => [member.id, member]))
+    membersById.set(members, index)
+  }
+  return index.get(id)
+}
 export const isServer = (plan: Plan, id: NodeId): boolean => memberOf(plan, id)?.role === 'server'
 export const isMajority = (voters: readonly NodeId[], signers: ReadonlySet<NodeId>): boolean =>
   voters.filter((id) => signers.has(id)).length * 2 > voters.length

@@ -3,9 +3,10 @@
  * reads the whole state, changes only the memory of since when each problem is there.
  */
 import { isAlive } from './beats.ts'
+import { sortedBy } from './codec.ts'
 import { eligibleFounders } from './founding.ts'
 import { foundingQuorum } from './genesis.ts'
-import { freshRecords, recordOf } from './gossip.ts'
+import { freshInAnyOrder, recordOf } from './gossip.ts'
 import type { Millis, NodeId } from './ids.ts'
 import { visibleGeneses } from './joining.ts'
 import { k3sDifferences } from './k3s.ts'
@@ -82,8 +83,11 @@ function foundingProblems(state: NodeState, now: Millis): HostProblem[] {
   if (state.genesisId !== null) return []
   const problems: HostProblem[] = []
   const { expect } = state.settings
-  const fresh = freshRecords(state, now)
-  const differing = fresh.filter((record) => record.expect !== expect)
+  const fresh = freshInAnyOrder(state, now)
+  const differing = sortedBy(
+    fresh.filter((record) => record.expect !== expect),
+    (record) => record.id,
+  )
   if (differing.length > 0) {
     const list = differing.map((record) => `${record.claim.name} expects ${record.expect}`).join(', ')
     problems.push({
@@ -93,8 +97,9 @@ function foundingProblems(state: NodeState, now: Millis): HostProblem[] {
       hint: 'give all machines the same token, and the same `muster.expect` where it is set',
     })
   }
-  const withData = fresh.filter(
-    (record) => record.datastore && record.genesis === null && record.id !== state.id,
+  const withData = sortedBy(
+    fresh.filter((record) => record.datastore && record.genesis === null && record.id !== state.id),
+    (record) => record.id,
   )
   if (withData.length > 0) {
     problems.push({
