@@ -16,6 +16,11 @@ export interface MachineOptions {
   readonly directory: string
   /** Directory on the real host that every machine sees, read-only, as {@link SHARED_PATH}. */
   readonly shared: string
+  /**
+   * Directories of the real host that the machine sees, but writes on its own disk, where what it wrote survives
+   * power-off. For programs whose paths are fixed: k3s keeps a password in /etc/rancher.
+   */
+  readonly ownDirectories?: readonly string[]
 }
 
 /** Where a machine sees the files that are the same for all: configuration, programs. */
@@ -68,6 +73,11 @@ mount -t sysfs sysfs /sys
 mount -t tmpfs -o mode=755 tmpfs /run
 [ -L /var/run ] || [ ! -d /var/run ] || mount --bind /run /var/run
 mkdir -p /run/wireguard /run/lab/shared /run/lab/disk
+for own in "\${@:4}"; do
+  layer=$2/own/$(echo "$own" | tr / _)
+  mkdir -p "$layer/upper" "$layer/work"
+  mount -t overlay overlay -o "lowerdir=$own,upperdir=$layer/upper,workdir=$layer/work" "$own"
+done
 cover() { [ ! -e "$2" ] || mount --bind "$1" "$2"; }
 cover "$2/hostname" /etc/hostname
 cover "$2/machine-id" /etc/machine-id
@@ -84,7 +94,8 @@ ${STAY}
 export async function bootMachine(options: MachineOptions): Promise<Machine> {
   writeIdentity(options)
   const namespaces = ['--net', '--uts', '--ipc', '--mount', '--pid', '--mount-proc']
-  const script = ['bash', '-c', FIRST_PROCESS, 'lab', options.hostName, options.directory, options.shared]
+  const { hostName, directory, shared, ownDirectories = [] } = options
+  const script = ['bash', '-c', FIRST_PROCESS, 'lab', hostName, directory, shared, ...ownDirectories]
   const parent = spawn('unshare', [...namespaces, '--fork', '--kill-child', ...script], {
     stdio: ['pipe', 'pipe', 'pipe'],
     // A session of its own: Ctrl-C in the terminal reaches the lab, and the lab decides.
@@ -107,7 +118,7 @@ export async function bootMachine(options: MachineOptions): Promise<Machine> {
     void gone.then(() => resolve(false))
   })
   if (!(await ready) || parent.pid === undefined) {
-    throw new Error(`cannot make the machine ${options.hostName}: ${said.join('').trim()}`)
+    throw new Error(`cannot make the machine ${hostName}: ${said.join('').trim()}`)
   }
   const pid = await until('the first process of a machine', () => childrenOf(parent.pid ?? 0)[0], {
     timeoutMs: 5_000,
