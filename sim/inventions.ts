@@ -87,6 +87,8 @@ export function inventPlan(
       acts: 0,
       act: null,
       datastore: { epoch: 1, initialiser: keys.id, clusterId: 'lie', members: [keys.id], aborted: [] },
+      agentGeneration: 0,
+      rollout: null,
       history: [],
     },
     signatures: peers.slice(0, 15).map((node) => ({ node, signature })),

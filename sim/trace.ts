@@ -218,6 +218,10 @@ export function messageText(message: Message, nameOf: (id: string) => string): s
       return `may I ${message.act} (act ${message.attempt})?`
     case 'permit':
       return `you may ${message.act} (act ${message.attempt})`
+    case 'secret.ask':
+      return `give me the agents' secret ${message.generation}`
+    case 'secret':
+      return `here is the agents' secret ${message.generation}`
     default:
       return message satisfies never
   }

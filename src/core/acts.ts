@@ -10,6 +10,7 @@ import type { Digest, Millis, NodeId } from './ids.ts'
 import { type Act, isMajority, type Plan } from './plan.ts'
 import type { MessageOf } from './protocol.ts'
 import { isRecalling } from './restored.ts'
+import { nameIn, revisionOf, runsNewest } from './revisions.ts'
 import type { NodeState } from './state.ts'
 import { PERMIT_RETRY_MS, PERMIT_ROUND_MS } from './timing.ts'
 import { after, type Deadline, log, refuse, send, type Turn } from './turn.ts'
@@ -74,6 +75,10 @@ export function tickActs(turn: Turn): void {
     return
   }
   acts.permitted = null
+  if (!isPrepared(state, plan, act)) {
+    acts.asking = null
+    return
+  }
   if (acts.asking === null || acts.asking.attempt !== act.attempt || now >= acts.asking.until) {
     acts.asking = askAnew(turn, act)
     acts.askAt = now
@@ -107,13 +112,39 @@ function askAnew(turn: Turn, act: Act): NonNullable<ActState['asking']> {
   }
 }
 
-/** A voter permits only what its own newest plan says, signed or certified: any change of it passes a voter. */
+/**
+ * Whether the holder has all that the act needs, so that nothing is waited for once it began: the binary, and
+ * before the first change of a rollout the snapshot of what was before.
+ */
+function isPrepared(state: NodeState, plan: Plan, act: Act): boolean {
+  const { prepared, snapshot } = state.distribution
+  if (plan.settings.distribution !== 'k3s') return true
+  if (prepared !== revisionOf(plan)) return false
+  const wanted = act.kind === 'upgrade' ? (plan.rollout?.snapshot ?? null) : null
+  return wanted === null || wanted.taken || snapshot === wanted.name
+}
+
+/**
+ * A voter permits only what its own newest plan says, signed or certified: any change of it passes a voter. A
+ * server is taken down only if each of a majority says that the others are a healthy one without it (rule 6):
+ * the holder's own word does not count there, unless a person accepted the downtime.
+ */
 function mayPermit(state: NodeState, act: Act): boolean {
   if (!isVoter(state) || state.blocked !== null || isRecalling(state)) return false
   const { certified, voting } = state.durable
   const holds = (plan: Plan | undefined): boolean =>
     plan?.act?.kind === act.kind && plan.act.node === act.node && plan.act.attempt === act.attempt
-  return holds(certified?.plan) && (voting.accepted === null || holds(voting.accepted.plan))
+  if (!holds(certified?.plan) || (voting.accepted !== null && !holds(voting.accepted.plan))) return false
+  return act.kind !== 'upgrade' || certified === null || mayGoDown(state, certified.plan, act.node)
+}
+
+function mayGoDown({ id, distribution: facts }: NodeState, plan: Plan, node: NodeId): boolean {
+  if (plan.rollout?.acceptDowntime === true) return true
+  if (node === id || !facts.healthy) return false
+  if (plan.settings.k3s?.external === true) return true
+  const name = nameIn(plan, node)
+  const voters = facts.members.filter(({ voter }) => voter)
+  return voters.filter((member) => member.healthy && member.name !== name).length * 2 > voters.length
 }
 
 export function handlePermitAsk(turn: Turn, from: NodeId, message: MessageOf<'permit.ask'>): void {
@@ -158,15 +189,19 @@ function countPermits(turn: Turn, plan: Plan, act: Act): boolean {
 function report(turn: Turn, plan: Plan, act: Act): void {
   const { state } = turn
   const { distribution: facts, acts } = state
-  if (acts.outcome !== null || facts.clusterId === null || !facts.healthy || !facts.voter) return
+  const revision = revisionOf(plan)
+  if (acts.outcome?.revision === revision || facts.clusterId === null) return
+  if (!facts.healthy || !facts.voter || !runsNewest(plan, facts)) return
   if (facts.dataEpoch !== plan.datastore.epoch || facts.dataGenesis !== plan.era) return
-  if (act.kind === 'join' && facts.clusterId !== plan.datastore.clusterId) return
+  if (act.kind !== 'initialise' && facts.clusterId !== plan.datastore.clusterId) return
+  if (act.kind === 'upgrade' && !facts.ready) return
   const content = {
     act: act.kind,
     node: state.id,
     attempt: act.attempt,
     epoch: plan.datastore.epoch,
     clusterId: facts.clusterId,
+    revision,
   }
   acts.outcome = { ...content, signature: turn.crypto.sign(outcomeStatement(plan.era, content)) }
   log(turn, 'info', 'act.done', { act: act.kind, attempt: act.attempt })
@@ -175,6 +210,7 @@ function report(turn: Turn, plan: Plan, act: Act): void {
 export function actDeadlines(state: NodeState): Deadline[] {
   const act = ownAct(state)
   if (act === null || state.blocked !== null || isRecalling(state)) return []
-  if (state.acts.permitted === act.attempt) return []
+  const plan = planOf(state)
+  if (state.acts.permitted === act.attempt || plan === null || !isPrepared(state, plan, act)) return []
   return [{ at: state.acts.askAt, why: 'asking for permits' }]
 }

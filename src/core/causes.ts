@@ -3,16 +3,19 @@ import { z } from 'zod'
 import { type Statement, statement } from './codec.ts'
 import type { Crypto } from './crypto.ts'
 import type { Digest } from './ids.ts'
-import type { Plan } from './plan.ts'
+import { actKindSchema, type Plan } from './plan.ts'
 import { countSchema, nodeIdSchema, signatureSchema, signedRecordSchema } from './record.ts'
+import { revisionOf } from './revisions.ts'
 
 /** What the holder of an act says of its end, signed: only this, an abort, or a person ends an act. */
 export const outcomeSchema = z.strictObject({
-  act: z.enum(['initialise', 'join']),
+  act: actKindSchema,
   node: nodeIdSchema,
   attempt: countSchema,
   epoch: countSchema,
   clusterId: z.string().min(1).max(64),
+  /** Of the settings that it was reached with. */
+  revision: countSchema,
   signature: signatureSchema,
 })
 export type Outcome = z.infer<typeof outcomeSchema>
@@ -24,6 +27,17 @@ const causeKinds = [
   z.strictObject({ kind: z.literal('join'), node: nodeIdSchema }),
   z.strictObject({ kind: z.literal('outcome'), outcome: outcomeSchema }),
   z.strictObject({ kind: z.literal('abort'), node: nodeIdSchema, attempt: countSchema }),
+  // changes/rollout.ts
+  z.strictObject({ kind: z.literal('upgrade'), node: nodeIdSchema }),
+  z.strictObject({ kind: z.literal('turn'), node: nodeIdSchema }),
+  z.strictObject({ kind: z.literal('turned'), node: nodeIdSchema, number: countSchema }),
+  z.strictObject({
+    kind: z.literal('halt'),
+    node: nodeIdSchema,
+    number: countSchema,
+    reason: z.string().min(1).max(512),
+  }),
+  z.strictObject({ kind: z.literal('rolled'), number: countSchema }),
 ] as const
 
 /** Why a plan changes: by which leader, in which term, first proposed at which index; `at` as in history. */
@@ -37,16 +51,27 @@ export const causeSchema = z.strictObject({
 export type Cause = z.infer<typeof causeSchema>
 
 export const outcomeStatement = (era: Digest, outcome: Omit<Outcome, 'signature'>): Statement =>
-  statement('outcome', era, outcome.act, outcome.node, outcome.attempt, outcome.epoch, outcome.clusterId)
+  statement(
+    'outcome',
+    era,
+    outcome.act,
+    outcome.node,
+    outcome.attempt,
+    outcome.epoch,
+    outcome.clusterId,
+    outcome.revision,
+  )
 
-/** Whether this is really the word of the act's holder on its end, for this attempt, epoch and datastore. */
-export function endsAct(crypto: Crypto, { era, act, datastore }: Plan, outcome: Outcome): boolean {
+/** Whether this is really the word of the act's holder on its end, for this attempt, epoch, datastore and settings. */
+export function endsAct(crypto: Crypto, plan: Plan, outcome: Outcome): boolean {
+  const { era, act, datastore } = plan
   return (
     act !== null &&
     act.kind === outcome.act &&
     act.node === outcome.node &&
     act.attempt === outcome.attempt &&
     datastore.epoch === outcome.epoch &&
+    revisionOf(plan) === outcome.revision &&
     (act.kind === 'initialise' || datastore.clusterId === outcome.clusterId) &&
     crypto.verify(outcome.node, outcomeStatement(era, outcome), outcome.signature)
   )

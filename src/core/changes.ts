@@ -5,6 +5,7 @@
 import type { Cause } from './causes.ts'
 import { admit } from './changes/admission.ts'
 import { abortJoin, endAct, initialise, join } from './changes/datastore.ts'
+import { endRollout, haltRollout, turnAgent, turnedAgent, upgrade } from './changes/rollout.ts'
 import type { Crypto } from './crypto.ts'
 import { assertNever } from './ids.ts'
 import { HISTORY_MAX, type Next, type Plan } from './plan.ts'
@@ -33,6 +34,16 @@ export function applyCause(crypto: Crypto, plan: Plan, cause: Cause): Plan | nul
       return endAct(crypto, plan, what.outcome, next)
     case 'abort':
       return abortJoin(plan, what.node, what.attempt, next)
+    case 'upgrade':
+      return upgrade(plan, what.node, cause.by, next)
+    case 'turn':
+      return turnAgent(plan, what.node, next)
+    case 'turned':
+      return turnedAgent(plan, what.node, what.number, next)
+    case 'halt':
+      return haltRollout(plan, what.node, what.number, what.reason, next)
+    case 'rolled':
+      return endRollout(plan, what.number, next)
     default:
       return assertNever(what)
   }

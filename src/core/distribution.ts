@@ -11,11 +11,16 @@ import { endsAct } from './causes.ts'
 import type { Member } from './genesis.ts'
 import { assertNever, compareText } from './ids.ts'
 import type { DatastoreMember, DistributionOrder } from './orders.ts'
-import { memberOf, type Plan } from './plan.ts'
+import { type Act, isServer, memberOf, type Plan } from './plan.ts'
+import type { Facts } from './protocol.ts'
 import { isQueued, request } from './replication.ts'
 import { isRecalling } from './restored.ts'
+import { hasMoved, revisionFor, revisionsInUse, rolloutUnderWay, targetOf } from './revisions.ts'
+import { forgetRolling, tickRollout, watchUpgrade } from './rolling.ts'
+import type { Revision } from './rollout.ts'
+import { agentSecretOf, serverSecretOf } from './secrets.ts'
 import type { NodeState } from './state.ts'
-import { INITIALISE_DEADLINE_MS, JOIN_DEADLINE_MS } from './timing.ts'
+import { INITIALISE_DEADLINE_MS, JOIN_DEADLINE_MS, K3S_DEADLINE_MS } from './timing.ts'
 import { log, type Turn } from './turn.ts'
 import { isLeader, planOf } from './voters.ts'
 
@@ -24,12 +29,13 @@ import { isLeader, planOf } from './voters.ts'
 export function tickDistribution(turn: Turn): void {
   const { state } = turn
   const plan = planOf(state)
+  if (!isLeader(state)) forgetRolling(state)
   if (plan === null || !isLeader(state) || plan.settings.distribution === 'none') return
   if (isQueued(state, (what) => what.kind !== 'lead' && what.kind !== 'admit')) return
   if (plan.act === null) {
     state.acts.heldSince = null
     if (plan.datastore.clusterId === null) nameInitialiser(turn, plan)
-    else nameJoiner(turn, plan)
+    else if (!nameJoiner(turn, plan)) tickRollout(turn, plan)
     return
   }
   watchHolder(turn, plan)
@@ -51,8 +57,9 @@ function nameInitialiser(turn: Turn, plan: Plan): boolean {
 /**
  * Whoever the datastore already counts as a voter first: it was given up a moment too early, and while it does
  * not run the datastore may lack its quorum. Then those who never failed, then the longest-waiting.
+ * @returns whether somebody waits to join: no server is taken down meanwhile.
  */
-function nameJoiner(turn: Turn, plan: Plan): void {
+function nameJoiner(turn: Turn, plan: Plan): boolean {
   const { members, aborted } = plan.datastore
   const counted = new Set(
     turn.state.beats.view.datastore?.members.filter(({ voter }) => voter).map(({ name }) => name),
@@ -66,6 +73,7 @@ function nameJoiner(turn: Turn, plan: Plan): void {
     )
   const next = waiting[0]
   if (next !== undefined) request(turn, { kind: 'join', node: next.id })
+  return next !== undefined
 }
 
 function serversReady(turn: Turn, plan: Plan): Member[] {
@@ -73,7 +81,9 @@ function serversReady(turn: Turn, plan: Plan): Member[] {
   return plan.members.filter((member) => {
     if (member.role !== 'server' || !isAlive(state, member.id, now)) return false
     const stage = factsOf(state, member.id)?.stage
-    return stage === 'distributing' || stage === 'ready'
+    if (stage !== 'distributing' && stage !== 'ready') return false
+    const target = targetOf(plan)
+    return target === null || factsOf(state, member.id)?.distribution?.prepared === target.revision
   })
 }
 
@@ -88,15 +98,16 @@ function watchHolder(turn: Turn, plan: Plan): void {
     request(turn, { kind: 'outcome', outcome })
     return
   }
+  if (act.kind === 'upgrade') {
+    watchUpgrade(turn, plan, act)
+    return
+  }
   const { heldSince } = state.acts
   if (heldSince === null || heldSince.attempt !== act.attempt) {
     state.acts.heldSince = { attempt: act.attempt, at: now }
     return
   }
-  const deadline = act.kind === 'initialise' ? INITIALISE_DEADLINE_MS : JOIN_DEADLINE_MS
-  // Whoever is seen at work gets twice the time of who is not seen at all.
-  const patience = isAlive(state, act.node, now) ? 2 * deadline : deadline
-  if (now - heldSince.at < patience) return
+  if (now - heldSince.at < patienceWith(turn, plan, act)) return
   state.acts.heldSince = null
   switch (act.kind) {
     case 'initialise':
@@ -111,6 +122,13 @@ function watchHolder(turn: Turn, plan: Plan): void {
   log(turn, 'warn', 'act.given-up', { act: act.kind, node: act.node, attempt: act.attempt })
 }
 
+/** Whoever is seen at work gets more time than who is not seen at all. */
+function patienceWith({ state, now }: Turn, plan: Plan, act: Act): number {
+  const deadline = act.kind === 'initialise' ? INITIALISE_DEADLINE_MS : JOIN_DEADLINE_MS
+  if (!isAlive(state, act.node, now)) return deadline
+  return plan.settings.distribution === 'k3s' ? K3S_DEADLINE_MS : 2 * deadline
+}
+
 // --- this node's side ----------------------------------------------------------------------------------
 
 /** What this node's driver should do, by the certified plan; null while the node must not touch anything. */
@@ -121,21 +139,57 @@ export function distributionOrder(turn: Turn): DistributionOrder | null {
   const self = memberOf(plan, state.id)
   if (plan.settings.distribution === 'none') return { kind: 'none' }
   if (self === undefined || state.genesisId === null) return null
-  const secret = self.role === 'server' ? serverSecret(turn, plan) : null
+  const secret = serverSecretOf(turn, plan)
   const members = plan.datastore.members
     .flatMap((id) => memberOf(plan, id) ?? [])
     .filter((m) => m.id !== self.id)
-  return {
-    kind: 'etcd',
-    action: secret === null || state.durable.restored ? 'stop' : actionOf(state, plan),
+  const common = {
     epoch: plan.datastore.epoch,
     genesis: state.genesisId,
     self: asDatastoreMember(self),
     members: members.map(asDatastoreMember),
     clusterId: plan.datastore.clusterId,
     evict: plan.datastore.aborted.flatMap((id) => memberOf(plan, id)?.name ?? []),
-    secret: secret ?? new Uint8Array(),
   }
+  const action = secret === null || state.durable.restored ? 'stop' : actionOf(state, plan)
+  if (plan.settings.distribution === 'etcd')
+    return { kind: 'etcd', ...common, action, secret: secret ?? new Uint8Array() }
+  const target = targetOf(plan)
+  const revision = ownRevision(state, plan)
+  if (target === null || revision === null) return { kind: 'none' }
+  const agentSecret = agentSecretOf(turn, plan)
+  const mayRun = plan.datastore.clusterId !== null && agentSecret !== null
+  return {
+    kind: 'k3s',
+    ...common,
+    role: self.role,
+    action: self.role === 'server' ? action : mayRun ? 'run' : 'stop',
+    servers: plan.members.filter(({ role }) => role === 'server').map(asDatastoreMember),
+    gone: [],
+    secret,
+    agentSecret,
+    settings: revision.settings,
+    revision: revision.revision,
+    version: revision.settings.version,
+    prepare: rolloutUnderWay(plan)?.state === 'halted' ? revision : target,
+    snapshot: snapshotWanted(state, plan),
+  }
+}
+
+/**
+ * Whose turn it is, or was, gets the newest settings. All others stay with what is on their disk, whatever else
+ * the plan would have them run by now: nothing changes here but in its own turn.
+ */
+function ownRevision(state: NodeState, plan: Plan): Revision | null {
+  if (hasMoved(plan, state.id)) return targetOf(plan)
+  if (ownAct(state)?.kind === 'upgrade' && isPermitted(state)) return targetOf(plan)
+  const { revision: onDisk } = state.distribution
+  return revisionsInUse(plan).find(({ revision }) => revision === onDisk) ?? revisionFor(plan, state.id)
+}
+
+function snapshotWanted(state: NodeState, plan: Plan): string | null {
+  const snapshot = ownAct(state)?.kind === 'upgrade' ? (plan.rollout?.snapshot ?? null) : null
+  return snapshot === null || snapshot.taken ? null : snapshot.name
 }
 
 function actionOf(state: NodeState, plan: Plan): 'initialise' | 'join' | 'run' | 'stop' {
@@ -143,20 +197,39 @@ function actionOf(state: NodeState, plan: Plan): 'initialise' | 'join' | 'run' |
   if (datastore.members.includes(state.id)) return 'run'
   const act = ownAct(state)
   if (act === null || !isPermitted(state)) return 'stop'
-  return act.kind
+  return act.kind === 'upgrade' ? 'run' : act.kind
 }
 
 const asDatastoreMember = ({ id, name, address }: Member): DatastoreMember => ({ id, name, address })
-
-function serverSecret(turn: Turn, plan: Plan): Uint8Array | null {
-  const sealed = plan.secrets.find((secret) => secret.node === turn.state.id)?.sealed
-  return sealed === undefined ? null : turn.crypto.open(`servers ${turn.state.settings.networkId}`, sealed)
-}
 
 /** Whether this node carries out the distribution's part that its role has. */
 export function isDistributed(state: NodeState): boolean {
   const plan = planOf(state)
   if (plan === null) return false
-  const needs = plan.settings.distribution !== 'none' && memberOf(plan, state.id)?.role === 'server'
-  return !needs || (state.distribution.healthy && plan.datastore.members.includes(state.id))
+  const { healthy, running, ready } = state.distribution
+  const isMember = plan.datastore.members.includes(state.id)
+  switch (plan.settings.distribution) {
+    case 'none':
+      return true
+    case 'etcd':
+      return !isServer(plan, state.id) || (healthy && isMember)
+    case 'k3s':
+      return running && ready && (!isServer(plan, state.id) || (healthy && isMember))
+    default:
+      return assertNever(plan.settings.distribution)
+  }
+}
+
+/** What a rollout must know of this node; null where nothing ever rolls. */
+export function rolloutFacts(state: NodeState): Facts['distribution'] {
+  if (planOf(state)?.settings.distribution !== 'k3s') return null
+  const { version, revision, prepared, ready, problems } = state.distribution
+  const error = problems.find(({ severity }) => severity === 'error')
+  return { version, revision, prepared, ready, problem: error?.message.slice(0, 400) ?? null }
+}
+
+/** What this node is in the plan; null while it is in none. */
+export const ownRole = (state: NodeState): Member['role'] | null => {
+  const plan = planOf(state)
+  return plan === null ? null : (memberOf(plan, state.id)?.role ?? null)
 }

@@ -15,69 +15,36 @@
  * then carry out the others in their order. If the write fails, nothing after it may happen: the host tries
  * again and delivers no further event until it succeeded. A message thus never speaks of what is not on disk.
  */
-import { actDeadlines, handlePermit, handlePermitAsk, startActs, tickActs } from './acts.ts'
-import {
-  admissionDeadlines,
-  handleJoin,
-  handleJoinAnswer,
-  startAdmission,
-  tickAdmission,
-} from './admission.ts'
-import { beatDeadlines, handleBeat, handleBeatAnswer, handleLead, startBeats, tickBeats } from './beats.ts'
-import { handlePlanPull, handlePlanShare } from './certified.ts'
+import { actDeadlines, startActs, tickActs } from './acts.ts'
+import { admissionDeadlines, startAdmission, tickAdmission } from './admission.ts'
+import { beatDeadlines, startBeats, tickBeats } from './beats.ts'
 import { takeCommand } from './commanding.ts'
 import type { Crypto } from './crypto.ts'
 import { handleLeaderRecords } from './dht.ts'
-import { distributionOrder, isDistributed, tickDistribution } from './distribution.ts'
-import {
-  beginReplication,
-  handlePoll,
-  handlePollAnswer,
-  leaderDisconnected,
-  startReplication,
-} from './election.ts'
+import { distributionOrder, isDistributed, ownRole, rolloutFacts, tickDistribution } from './distribution.ts'
+import { beginReplication, leaderDisconnected, startReplication } from './election.ts'
 import type { Effect, Event, Start } from './events.ts'
-import {
-  eligibleFounders,
-  foundingDeadlines,
-  handleAccepted,
-  handlePrepare,
-  handlePromise,
-  handlePropose,
-  handleRefused,
-  startFounding,
-  tickFounding,
-} from './founding.ts'
+import { eligibleFounders, foundingDeadlines, startFounding, tickFounding } from './founding.ts'
 import { foundingQuorum, genesisIdOf } from './genesis.ts'
 import {
   announce,
   gossipDeadlines,
   handleConnected,
-  handleDigest,
-  handleInventory,
-  handleRecords,
   maySign,
   renewRecord,
   startGossip,
   tickGossip,
 } from './gossip.ts'
-import { assertNever, type Millis, type NodeId } from './ids.ts'
-import { considerGenesis, handleGenesisPull, handleGenesisShare, startJoining } from './joining.ts'
+import { handleMessage, hear } from './hearing.ts'
+import { assertNever, type Millis } from './ids.ts'
+import { startJoining } from './joining.ts'
 import { meshOrder, meshOrderText } from './mesh.ts'
 import { firstPlan } from './plan.ts'
 import { isAnyUnreachable, problemDeadlines, tickProblems } from './problems.ts'
-import type { Facts, Message } from './protocol.ts'
-import {
-  handleCertify,
-  handleOffer,
-  handleSigned,
-  replicationDeadlines,
-  tickReplication,
-} from './replication.ts'
+import type { Facts } from './protocol.ts'
+import { replicationDeadlines, tickReplication } from './replication.ts'
 import {
   beginRecall,
-  handleRecall,
-  handleRecalled,
   isRecalling,
   keepSignatures,
   RESTORED,
@@ -86,9 +53,11 @@ import {
   startRecall,
   tickRecall,
 } from './restored.ts'
+import { startRolling } from './rolling.ts'
+import { secretDeadlines, startSecrets, tickSecrets } from './secrets.ts'
 import { type Durable, freshDurable, type NodeState } from './state.ts'
 import type { Stage } from './status.ts'
-import { MESH_PATIENCE_MS, RECORDS_MAX } from './timing.ts'
+import { MESH_PATIENCE_MS } from './timing.ts'
 import { type Deadline, log, NEVER, persist, send, type Turn } from './turn.ts'
 import { certifiedOf, isMember } from './voters.ts'
 
@@ -123,6 +92,8 @@ export function start(crypto: Crypto, now: Millis, given: Start): { state: NodeS
     admission: startAdmission(now),
     acts: startActs(now),
     recall: startRecall(now),
+    secrets: startSecrets(now),
+    rolling: startRolling(),
     mesh: { up: false, peers: [], problems: [] },
     distribution: given.distribution,
     meshUpAt: null,
@@ -184,7 +155,7 @@ function handleEvent(turn: Turn, event: Event): void {
       return
     case 'message':
       hear(turn, event.from)
-      handleMessage(turn, event.from, event.message)
+      handleMessage(turn, event.from, event.message, factsNow)
       return
     case 'connected':
       state.links.set(event.peer, now)
@@ -224,116 +195,6 @@ function handleEvent(turn: Turn, event: Event): void {
   }
 }
 
-/** Strangers are forgotten first: who holds the token can come under any number of IDs. */
-function hear(turn: Turn, from: NodeId): void {
-  const { heard, links, durable } = turn.state
-  if (!heard.has(from) && heard.size >= RECORDS_MAX) {
-    const members = new Set(durable.certified?.plan.members.map((member) => member.id))
-    for (const id of heard.keys()) if (!members.has(id) && !links.has(id)) heard.delete(id)
-  }
-  heard.set(from, turn.now)
-}
-
-function handleMessage(turn: Turn, from: NodeId, message: Message): void {
-  switch (message.kind) {
-    case 'digest':
-      if (message.genesis !== null) considerGenesis(turn, from, message.genesis)
-      pullNewerPlan(turn, from, message.plan?.index ?? -1)
-      handleDigest(turn, from, message)
-      return
-    case 'inventory':
-      handleInventory(turn, from, message)
-      return
-    case 'records':
-      for (const record of handleRecords(turn, from, message)) {
-        if (record.id === from) considerGenesis(turn, from, record.genesis)
-      }
-      return
-    case 'prepare':
-      handlePrepare(turn, from, message)
-      return
-    case 'promise':
-      handlePromise(turn, from, message)
-      return
-    case 'founding.refused':
-      handleRefused(turn, from, message)
-      if (message.reason === 'formed') send(turn, from, { kind: 'genesis.pull' })
-      return
-    case 'propose':
-      handlePropose(turn, from, message)
-      return
-    case 'accepted':
-      handleAccepted(turn, from, message)
-      return
-    case 'genesis.pull':
-      handleGenesisPull(turn, from)
-      return
-    case 'genesis.share':
-      handleGenesisShare(turn, from, message)
-      return
-    case 'poll':
-      handlePoll(turn, from, message)
-      return
-    case 'poll.answer':
-      handlePollAnswer(turn, from, message)
-      return
-    case 'offer':
-      handleOffer(turn, from, message)
-      return
-    case 'signed':
-      handleSigned(turn, from, message)
-      return
-    case 'certify':
-      handleCertify(turn, from, message)
-      return
-    case 'plan.pull':
-      handlePlanPull(turn, from, message)
-      return
-    case 'plan.share':
-      handlePlanShare(turn, from, message)
-      return
-    case 'lead':
-      handleLead(turn, from, message, factsNow(turn))
-      return
-    case 'beat':
-      handleBeat(turn, from, message)
-      return
-    case 'beat.answer':
-      handleBeatAnswer(turn, from, message)
-      return
-    case 'join':
-      handleJoin(turn, from, message)
-      return
-    case 'join.answer':
-      handleJoinAnswer(turn, from, message)
-      return
-    case 'recall':
-      handleRecall(turn, from, message)
-      return
-    case 'recalled':
-      handleRecalled(turn, from, message)
-      return
-    case 'command':
-    case 'command.answer':
-      return
-    case 'permit.ask':
-      handlePermitAsk(turn, from, message)
-      return
-    case 'permit':
-      handlePermit(turn, from, message)
-      return
-    default:
-      assertNever(message)
-  }
-}
-
-function pullNewerPlan(turn: Turn, from: NodeId, index: number): void {
-  const certified = certifiedOf(turn.state)
-  if (certified !== null && index > certified.index) {
-    send(turn, from, { kind: 'plan.pull', era: certified.plan.era, index: certified.index })
-  }
-}
-
 /**
  * What follows from the event and from the time: whatever is due is done once the event is in, so that a
  * process that slept first hears what waited for it and only then draws conclusions from the silence.
@@ -346,6 +207,7 @@ function finish(turn: Turn): Effect[] {
   tickActs(turn)
   if (certifiedOf(turn.state) !== null) tickBeats(turn, factsNow(turn))
   tickDistribution(turn)
+  tickSecrets(turn)
   tickAdmission(turn)
   giveOrders(turn)
   showChanges(turn)
@@ -402,7 +264,10 @@ function giveOrders(turn: Turn): void {
     }
   }
   const { permitted } = state.acts
-  const distributionBasis = [term, index, restored, isRecalling(state), permitted, distribution.dataEpoch]
+  const { dataEpoch, revision } = distribution
+  const generation = state.durable.agentSecret?.generation ?? null
+  const owned = [permitted, dataEpoch, revision, generation]
+  const distributionBasis = [term, index, restored, isRecalling(state), ...owned]
   if (!sameItems(lastOrders.distributionBasis, distributionBasis)) {
     lastOrders.distributionBasis = distributionBasis
     const order = distributionOrder(turn)
@@ -463,9 +328,11 @@ function factsNow(turn: Turn): Facts {
   return {
     stage: stageOf(state, now),
     mesh: state.mesh.up,
-    datastore: distribution.running
-      ? { version, healthy, members: distribution.members.slice(0, 16).map((member) => ({ ...member })) }
-      : null,
+    datastore:
+      distribution.running && ownRole(state) === 'server'
+        ? { version, healthy, members: distribution.members.slice(0, 16).map((member) => ({ ...member })) }
+        : null,
+    distribution: rolloutFacts(state),
     outcome: state.acts.outcome,
   }
 }
@@ -498,6 +365,7 @@ const DEADLINES: readonly ((state: NodeState, now: Millis) => readonly Deadline[
   beatDeadlines,
   actDeadlines,
   recallDeadlines,
+  secretDeadlines,
   admissionDeadlines,
   problemDeadlines,
 ]

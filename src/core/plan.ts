@@ -15,6 +15,7 @@ import {
 } from './genesis.ts'
 import { type Digest, type NodeId, term } from './ids.ts'
 import { countSchema, digestSchema, nodeIdSchema, signatureSchema } from './record.ts'
+import { rolloutSchema } from './rollout.ts'
 
 /** Version of the rules by which this program computes changes. */
 export const RULES = 1
@@ -32,8 +33,11 @@ export const stageSchema = z.enum([
   'leaving',
 ])
 
+/** Steps that are dangerous, one at a time. */
+export const actKindSchema = z.enum(['initialise', 'join', 'upgrade'])
+
 const actSchema = z.strictObject({
-  kind: z.enum(['initialise', 'join']),
+  kind: actKindSchema,
   node: nodeIdSchema,
   /** Counts every act of the era: no two acts share a number. For initialise it is the epoch's ticket. */
   attempt: countSchema,
@@ -74,6 +78,10 @@ export const planSchema = z.strictObject({
   acts: countSchema,
   act: actSchema.nullable(),
   datastore: datastoreSchema,
+  /** Number of the agents' secret: it counts up when the secret is rotated. */
+  agentGeneration: countSchema,
+  /** The last one; null before the settings first change. */
+  rollout: rolloutSchema.nullable(),
   history: z.array(historySchema).max(HISTORY_MAX),
 })
 export type Plan = z.infer<typeof planSchema>
@@ -154,6 +162,8 @@ export function firstPlan(crypto: Crypto, genesis: Genesis, era: Digest): Certif
     acts: 0,
     act: null,
     datastore: { epoch: 0, initialiser: null, clusterId: null, members: [], aborted: [] },
+    agentGeneration: 0,
+    rollout: null,
     history: [],
   }
   return { term: term(0), index: 0, base: hashOf(crypto, 'no base', era), plan, signatures: [], chain: [] }

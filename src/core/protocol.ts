@@ -10,8 +10,9 @@ import { decode, encode } from './codec.ts'
 import { orderedCommandSchema } from './commands.ts'
 import { acceptanceSchema, certifiedGenesisSchema, genesisSchema } from './genesis.ts'
 import { type Digest, term } from './ids.ts'
-import { certifiedPlanSchema, planSignatureSchema, stageSchema } from './plan.ts'
+import { actKindSchema, certifiedPlanSchema, planSignatureSchema, stageSchema } from './plan.ts'
 import {
+  bytesSchema,
   claimSchema,
   countSchema,
   digestSchema,
@@ -100,6 +101,17 @@ const factsSchema = z.strictObject({
   mesh: z.boolean(),
   /** Data of a datastore lies on its disk. */
   datastore: datastoreViewSchema.nullable(),
+  /** Of a distribution with settings that change: what a rollout needs to know. Null for the others. */
+  distribution: z
+    .strictObject({
+      version: z.string().max(64).nullable(),
+      revision: countSchema.nullable(),
+      prepared: countSchema.nullable(),
+      ready: z.boolean(),
+      /** The first error that its driver tells of. */
+      problem: z.string().max(400).nullable(),
+    })
+    .nullable(),
   /** Signed result of the act that it holds, until the plan shows it. */
   outcome: outcomeSchema.nullable(),
 })
@@ -286,17 +298,26 @@ export const messageSchema = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('permit.ask'),
     era: digestSchema,
-    act: z.enum(['initialise', 'join']),
+    act: actKindSchema,
     attempt: countSchema,
     nonce: z.string().min(1).max(64),
   }),
   z.strictObject({
     kind: z.literal('permit'),
     era: digestSchema,
-    act: z.enum(['initialise', 'join']),
+    act: actKindSchema,
     attempt: countSchema,
     nonce: z.string().min(1).max(64),
     signature: signatureSchema,
+  }),
+  // secrets.ts
+  z.strictObject({ kind: z.literal('secret.ask'), era: digestSchema, generation: countSchema }),
+  z.strictObject({
+    kind: z.literal('secret'),
+    era: digestSchema,
+    generation: countSchema,
+    /** The agents' secret, sealed to the receiver. */
+    sealed: bytesSchema(512),
   }),
 ])
 export type Message = z.infer<typeof messageSchema>

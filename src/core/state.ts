@@ -16,8 +16,10 @@ import type { JoiningState } from './joining.ts'
 import type { DistributionFacts, MeshFacts } from './orders.ts'
 import { certifiedPlanSchema, planSchema } from './plan.ts'
 import { proposalSchema } from './protocol.ts'
-import { type Claim, countSchema, digestSchema, nodeIdSchema } from './record.ts'
+import { bytesSchema, type Claim, countSchema, digestSchema, nodeIdSchema } from './record.ts'
 import type { RecallState } from './restored.ts'
+import type { RollingState } from './rolling.ts'
+import type { SecretsState } from './secrets.ts'
 import type { Settings } from './settings.ts'
 
 const termSchema = countSchema.transform(term)
@@ -54,6 +56,10 @@ export const durableSchema = z.strictObject({
       .nullable(),
   }),
   certified: certifiedPlanSchema.nullable(),
+  /** The agents' secret as a server gave it to this node: sealed to its own key. */
+  agentSecret: z
+    .strictObject({ era: digestSchema, generation: countSchema, sealed: bytesSchema(512) })
+    .nullable(),
 })
 export type Durable = z.infer<typeof durableSchema>
 export type Entry = NonNullable<Durable['voting']['accepted']>
@@ -67,6 +73,7 @@ export const freshDurable = (fingerprint: Digest | null): Durable => ({
   restored: false,
   voting: { term: term(0), vote: null, accepted: null },
   certified: null,
+  agentSecret: null,
 })
 
 /** Why a node neither founds, votes nor joins; it still reports. */
@@ -117,6 +124,8 @@ export interface NodeState {
   admission: AdmissionState
   acts: ActState
   readonly recall: RecallState
+  readonly secrets: SecretsState
+  readonly rolling: RollingState
   mesh: MeshFacts
   distribution: DistributionFacts
   /** Since when the mesh interface is up; null while it is not. */

@@ -96,6 +96,17 @@ export const PERMIT_ROUND_MS = 3_000
 export const INITIALISE_DEADLINE_MS = 60_000
 /** A joiner that is silent or failing for this long is sent to the end of the queue. */
 export const JOIN_DEADLINE_MS = 120_000
+/**
+ * k3s unpacks itself, signs its certificates, imports images and starts a whole control plane: a minute on a
+ * small machine with a slow card, more with images. Who is seen at work is not given up before.
+ */
+export const K3S_DEADLINE_MS = 10 * 60_000
+/** A node whose turn in a rollout it is, and that is not healthy after this long, halts it. */
+export const UPGRADE_DEADLINE_MS = 10 * 60_000
+/** An error that a node tells of for this long without a break is one: many pass while something starts. */
+export const UPGRADE_FAULT_MS = 60_000
+/** An agent asks the next server for the agents' secret when this long passed without an answer. */
+export const SECRET_RETRY_MS = 1_000
 /** Problems are looked over this often, so that status can say since when. */
 export const PROBLEMS_MS = 1_000
 /** The leader record in the DHT is put again this often (records there live for hours, peers do not). */

@@ -217,6 +217,7 @@ describe('a joiner', () => {
       attempt: act.attempt,
       epoch: 1,
       clusterId: 'ds-1',
+      revision: 0,
       signature: new Uint8Array(16),
     }
     joiner.state.acts.outcome = outcome

@@ -73,6 +73,7 @@ function outcomeOf(actor: Actor, plan: Plan, changes: Partial<Outcome> = {}): Ca
     attempt: plan.acts,
     epoch: plan.datastore.epoch,
     clusterId: 'ds-1',
+    revision: 0,
     ...changes,
   }
   const signature = actor.keys.crypto.sign(outcomeStatement(plan.era, content))

@@ -1,8 +1,9 @@
 /** Changes of the datastore's part of the plan: who initialises it, who joins, how such an act ends (rule 4). */
 import { endsAct, type Outcome } from '../causes.ts'
 import type { Crypto } from '../crypto.ts'
-import type { NodeId } from '../ids.ts'
+import { assertNever, type NodeId } from '../ids.ts'
 import { isServer, type Next, type Plan } from '../plan.ts'
+import { movedBy, withSnapshot } from './rollout.ts'
 
 /** The next epoch: another initialiser may take the place of one that never came to an end. */
 export function initialise(plan: Plan, node: NodeId, next: Next): Plan | null {
@@ -24,16 +25,25 @@ export function join(plan: Plan, node: NodeId, next: Next): Plan | null {
 export function endAct(crypto: Crypto, plan: Plan, outcome: Outcome, next: Next): Plan | null {
   const { datastore } = plan
   if (!endsAct(crypto, plan, outcome)) return null
-  if (outcome.act === 'initialise') {
-    const done = { ...datastore, clusterId: outcome.clusterId, members: [outcome.node] }
-    return next({ act: null, datastore: done }, outcome.node, 'initialised')
+  const rollout = movedBy(plan.rollout, outcome.node)
+  switch (outcome.act) {
+    case 'initialise': {
+      const done = { ...datastore, clusterId: outcome.clusterId, members: [outcome.node] }
+      return next({ act: null, rollout, datastore: done }, outcome.node, 'initialised')
+    }
+    case 'join': {
+      const joined = {
+        ...datastore,
+        members: [...datastore.members, outcome.node],
+        aborted: datastore.aborted.filter((id) => id !== outcome.node),
+      }
+      return next({ act: null, rollout, datastore: joined }, outcome.node, 'joined')
+    }
+    case 'upgrade':
+      return next({ act: null, rollout: withSnapshot(rollout) }, outcome.node, 'upgraded')
+    default:
+      return assertNever(outcome.act)
   }
-  const joined = {
-    ...datastore,
-    members: [...datastore.members, outcome.node],
-    aborted: datastore.aborted.filter((id) => id !== outcome.node),
-  }
-  return next({ act: null, datastore: joined }, outcome.node, 'joined')
 }
 
 /** A joiner that keeps failing loses its turn and queues last. */
