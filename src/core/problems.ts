@@ -4,13 +4,15 @@
  */
 import { isAlive } from './beats.ts'
 import { sortedBy } from './codec.ts'
+import { distributionProblems, waitingForDistribution } from './distribution-problems.ts'
 import { eligibleFounders } from './founding.ts'
 import { foundingQuorum } from './genesis.ts'
 import { freshInAnyOrder, recordOf } from './gossip.ts'
-import type { Millis, NodeId } from './ids.ts'
+import type { Millis } from './ids.ts'
 import { visibleGeneses } from './joining.ts'
 import { k3sDifferences } from './k3s.ts'
-import type { HostProblem, MeshFacts } from './orders.ts'
+import type { HostProblem } from './orders.ts'
+import { unreachablePeers } from './paths.ts'
 import { memberOf, type Plan } from './plan.ts'
 import { isRecalling } from './restored.ts'
 import type { NodeState } from './state.ts'
@@ -24,6 +26,7 @@ export function problemsOf(state: NodeState, now: Millis): HostProblem[] {
     ...ownProblems(state, now),
     ...foundingProblems(state, now),
     ...planProblems(state, now),
+    ...distributionProblems(state, now),
     ...state.mesh.problems,
     ...state.distribution.problems,
   ]
@@ -180,27 +183,6 @@ function planProblems(state: NodeState, now: Millis): HostProblem[] {
   return problems
 }
 
-/** Members that are alive but that the mesh has no path to. */
-export const unreachablePeers = (state: NodeState, now: Millis): Plan['voters'] =>
-  (planOf(state)?.members ?? []).map((member) => member.id).filter((id) => isUnreachable(state, id, now))
-
-export const isAnyUnreachable = (state: NodeState, now: Millis): boolean =>
-  planOf(state)?.members.some((member) => isUnreachable(state, member.id, now)) ?? false
-
-const isUnreachable = (state: NodeState, id: NodeId, now: Millis): boolean =>
-  id !== state.id && !pathsOf(state.mesh).has(id) && isAlive(state, id, now)
-
-const paths = new WeakMap<MeshFacts, ReadonlySet<NodeId>>()
-
-/** Peers that the mesh has a path to; made once for each report of the host, which is never changed in place. */
-function pathsOf(facts: MeshFacts): ReadonlySet<NodeId> {
-  const known = paths.get(facts)
-  if (known !== undefined) return known
-  const reached = new Set(facts.peers.filter(({ path }) => path !== 'none').map(({ id }) => id))
-  paths.set(facts, reached)
-  return reached
-}
-
 /** What this node waits for, each with a stable key for its "since". */
 export function waitingFor(state: NodeState, now: Millis): { readonly key: string; readonly text: string }[] {
   const plan = planOf(state)
@@ -222,7 +204,7 @@ export function waitingFor(state: NodeState, now: Millis): { readonly key: strin
     const names = unreachable.map((id) => memberOf(plan, id)?.name ?? id)
     items.push({ key: 'paths', text: `mesh paths to ${names.join(', ')}` })
   }
-  if (plan.settings.distribution !== 'none') items.push(...waitingForDatastore(state, plan))
+  if (plan.settings.distribution !== 'none') items.push(...waitingForDistribution(state, plan))
   return items
 }
 
@@ -242,26 +224,6 @@ function waitingToFound(state: NodeState, now: Millis): { key: string; text: str
   if (missing > 0)
     return { key: 'settle', text: `late machines: ${here} of ${expect} are here, enough to found soon` }
   return { key: 'founding', text: 'the founding to complete' }
-}
-
-function waitingForDatastore(state: NodeState, plan: Plan): { key: string; text: string }[] {
-  const { act, datastore } = plan
-  const nameOf = (id: Plan['voters'][number]): string => memberOf(plan, id)?.name ?? id
-  const servers = plan.members.filter((member) => member.role === 'server')
-  const own = memberOf(plan, state.id)?.role === 'server'
-  if (act !== null) {
-    const verb = act.kind === 'initialise' ? 'initialise the datastore' : 'join the datastore'
-    return [{ key: `act.${act.attempt}`, text: `${nameOf(act.node)} to ${verb}` }]
-  }
-  const missing = servers.filter((server) => !datastore.members.includes(server.id))
-  if (missing.length > 0) {
-    return [
-      { key: 'members', text: `${missing.map((m) => m.name).join(', ')} to be ready for the datastore` },
-    ]
-  }
-  if (own && !state.distribution.healthy)
-    return [{ key: 'healthy', text: 'the datastore to be healthy here' }]
-  return []
 }
 
 /** Keeps the memory of since when; logs what came and what went. */

@@ -5,10 +5,11 @@ import { freshRecords, recordOf } from './gossip.ts'
 import type { Millis, NodeId } from './ids.ts'
 import { stageOf } from './node.ts'
 import type { HostProblem } from './orders.ts'
-import { memberOf, type Plan } from './plan.ts'
+import { isServer, memberOf, type Plan } from './plan.ts'
 import { problemsOf, waitingFor } from './problems.ts'
+import { hasMoved, rolloutUnderWay } from './revisions.ts'
 import type { NodeState } from './state.ts'
-import type { HistoryEntry, StatusDocument, StatusNode, StatusProblem } from './status.ts'
+import type { HistoryEntry, StatusDocument, StatusNode, StatusProblem, StatusRollout } from './status.ts'
 import { certifiedOf, planOf } from './voters.ts'
 
 const NO_OS = { slot: null, version: null, digest: null } as const
@@ -52,7 +53,7 @@ export function statusOf(
     nodes: plan === null ? strangers(state, now) : members(state, plan, now),
     distribution: datastore(state, plan),
     act: actOf(state, plan, now),
-    rollout: null,
+    rollout: plan === null ? null : rolloutOf(plan),
     waitingFor: waitingFor(state, now).map((item) => `${item.text} (since ${since(`waiting.${item.key}`)})`),
     problems,
   }
@@ -136,11 +137,12 @@ function pathTo(state: NodeState, plan: Plan, id: NodeId, now: Millis): StatusNo
 function datastore(state: NodeState, plan: Plan | null): StatusDocument['distribution'] {
   const kind = plan?.settings.distribution ?? state.settings.cluster.distribution
   const facts = state.distribution
-  const own = facts.running ? facts : state.beats.view.datastore
+  const isOwn = facts.running && (plan === null || isServer(plan, state.id))
+  const own = isOwn ? facts : state.beats.view.datastore
   if (kind === 'none') return { kind, version: null, healthy: plan !== null, members: [] }
   return {
     kind,
-    version: own?.version ?? facts.version,
+    version: facts.version ?? own?.version ?? null,
     healthy: own?.healthy ?? false,
     members: own?.members ?? [],
   }
@@ -154,6 +156,27 @@ function actOf(state: NodeState, plan: Plan | null, now: Millis): StatusDocument
   return { kind: act.kind, node: memberOf(plan, act.node)?.name ?? act.node, attempt: act.attempt, ageMs }
 }
 
+function rolloutOf(plan: Plan): StatusRollout | null {
+  const { rollout } = plan
+  if (rollout === null) return null
+  const isOver = rolloutUnderWay(plan) === null
+  const { kind, number, state, reason, under } = rollout
+  const isChanging = (id: NodeId): boolean =>
+    under.includes(id) || (plan.act?.kind === 'upgrade' && plan.act.node === id)
+  return {
+    kind,
+    number,
+    state,
+    reason,
+    target: plan.settings.k3s?.version ?? null,
+    nodes: sortedBy(plan.members, ({ name }) => name).map(({ id, name, role }) => ({
+      name,
+      role,
+      state: isChanging(id) ? 'changing' : isOver || hasMoved(plan, id) ? 'done' : 'waiting',
+    })),
+  }
+}
+
 const TEXTS: Readonly<Record<string, string>> = {
   lead: 'leads',
   admitted: 'was admitted',
@@ -162,6 +185,12 @@ const TEXTS: Readonly<Record<string, string>> = {
   join: 'was asked to join the datastore',
   joined: 'joined the datastore',
   abort: 'gave up joining the datastore',
+  upgrade: 'was asked to change to the new settings',
+  upgraded: 'is healthy with the new settings',
+  turn: 'was asked to change to the new settings',
+  turned: 'is healthy with the new settings',
+  halt: 'failed with the new settings: the rollout is halted',
+  rolled: 'has the new settings everywhere',
 }
 
 /** What the plan went through, oldest first, as far back as plans remember. */

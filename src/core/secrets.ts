@@ -61,7 +61,7 @@ export function agentSecretOf(turn: Turn, plan: Plan): Uint8Array | null {
 }
 
 /** Whether this node is an agent that cannot start without the agents' secret, and has it not. */
-function lacksSecret(state: NodeState): boolean {
+export function lacksSecret(state: NodeState): boolean {
   const plan = planOf(state)
   if (plan === null || plan.settings.distribution !== 'k3s' || state.blocked !== null) return false
   if (!isMember(state) || isServer(plan, state.id)) return false

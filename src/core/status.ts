@@ -37,6 +37,23 @@ export interface StatusNode {
   }
 }
 
+/** New settings, or a new system, on its way to every node. */
+export interface StatusRollout {
+  readonly kind: 'distribution' | 'os'
+  /** Counts up with every rollout of its kind. */
+  readonly number: number
+  readonly state: 'running' | 'paused' | 'halted' | 'done'
+  /** Why it does not go on. */
+  readonly reason: string | null
+  /** What it brings: a version; null where only settings change. */
+  readonly target: string | null
+  readonly nodes: readonly {
+    readonly name: string
+    readonly role: 'server' | 'agent'
+    readonly state: 'waiting' | 'changing' | 'done'
+  }[]
+}
+
 export interface StatusDocument {
   readonly apiVersion: 'muster/v1'
   readonly self: {
@@ -72,7 +89,8 @@ export interface StatusDocument {
     readonly attempt: number
     readonly ageMs: number
   } | null
-  readonly rollout: null
+  /** The last one; null before the first. */
+  readonly rollout: StatusRollout | null
   readonly waitingFor: readonly string[]
   readonly problems: readonly StatusProblem[]
 }

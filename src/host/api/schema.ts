@@ -61,7 +61,22 @@ export const statusSchema = z.object({
     members: listOf(z.object({ name: z.string(), voter: z.boolean(), healthy: z.boolean() })),
   }),
   act: z.object({ kind: z.string(), node: z.string(), attempt: z.number(), ageMs: z.number() }).nullable(),
-  rollout: z.null(),
+  rollout: z
+    .object({
+      kind: z.enum(['distribution', 'os']),
+      number: z.number(),
+      state: z.enum(['running', 'paused', 'halted', 'done']),
+      reason: z.string().nullable(),
+      target: z.string().nullable(),
+      nodes: listOf(
+        z.object({
+          name: z.string(),
+          role: z.enum(['server', 'agent']),
+          state: z.enum(['waiting', 'changing', 'done']),
+        }),
+      ),
+    })
+    .nullable(),
   waitingFor: listOf(z.string()),
   problems: listOf(
     z.object({
