@@ -130,7 +130,7 @@ function standingDue(state: NodeState, now: Millis): Millis | null {
   const eligible = eligibleFounders(state, now)
   const rank = eligible.findIndex((record) => record.id === state.id)
   const quorum = foundingQuorum(settings.expect)
-  if (rank < 0 || eligible.length < quorum) {
+  if (rank < 0 || eligible.length < quorum || !mayStand(state)) {
     founding.readySince = null
     return null
   }
@@ -144,6 +144,10 @@ function standingDue(state: NodeState, now: Millis): Millis | null {
     Math.max(founding.readySince, complete ? 0 : settledAt, patience) + rank * CANDIDATE_RANK_WAIT_MS
   return Math.max(turnAt, settledAt, founding.standAt) as Millis
 }
+
+/** Who may never be a server finishes what was accepted, and begins nothing: its own founding could have none. */
+const mayStand = ({ claim, durable }: NodeState): boolean =>
+  claim.serverPreference !== 'never' || durable.founding.accepted !== null
 
 function stand(turn: Turn): void {
   const { state } = turn

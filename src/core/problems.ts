@@ -213,7 +213,11 @@ function waitingToFound(state: NodeState, now: Millis): { key: string; text: str
   if (pin !== null) return { key: 'pin', text: `cluster ${pin.slice(0, 12)}, which the token is pinned to` }
   if (visibleGeneses(state, now).length > 0)
     return { key: 'genesis', text: 'the genesis of the cluster in sight' }
-  const here = eligibleFounders(state, now).length
+  const eligible = eligibleFounders(state, now)
+  if (eligible.length > 0 && eligible.every(({ claim }) => claim.serverPreference === 'never')) {
+    return { key: 'servers', text: 'a machine that may be a server: all that are here have the role agent' }
+  }
+  const here = eligible.length
   const missing = expect - here
   if (missing > 0 && here < foundingQuorum(expect)) {
     return {

@@ -31,7 +31,8 @@ export const claimSchema = z.strictObject({
   wireguardKey: keySchema,
   /** Address on the local network, used as the node's address where vpn.mode is none. */
   lanAddress: z.union([z.ipv4(), z.ipv6(), z.null()]),
-  serverPreference: z.enum(['prefer', 'neutral', 'avoid']),
+  /** never: an agent for ever, whatever becomes of the others. */
+  serverPreference: z.enum(['prefer', 'neutral', 'avoid', 'never']),
   cpus: z.number().int().min(1).max(65_536),
   memoryMiB: z
     .number()

@@ -11,7 +11,7 @@ export function serverTarget(target: ServerTarget, nodes: number): number {
   return nodes < 3 ? 1 : nodes <= 6 ? 3 : 5
 }
 
-const preferenceOrder = { prefer: 0, neutral: 1, avoid: 2 } as const
+const preferenceOrder = { prefer: 0, neutral: 1, avoid: 2, never: 3 } as const
 /** Machines of about the same size are equals, so that a few MiB of difference do not decide. */
 const sizeClass = (claim: Claim): number =>
   Math.min(claim.cpus, 4) + binaryMagnitude(Math.min(claim.memoryMiB, 4096))
@@ -21,16 +21,18 @@ const binaryMagnitude = (value: number): number => 31 - Math.clz32(value)
 
 /**
  * Servers out of the founders: by preference, size of machine, then rank. The number is the largest of
- * 1, 3, 5, 7 that is at most the target and the number of founders.
+ * 1, 3, 5, 7 that is at most the target and the number of founders that may be servers. Of these there is one at
+ * least: who stands for a founding is one of its founders, and may be a server (founding.ts).
  * @param ranked founders in rank order.
  */
 export function chooseServers(
   ranked: readonly { readonly node: NodeId; readonly claim: Claim }[],
   target: ServerTarget,
 ): NodeId[] {
-  const wanted = Math.min(serverTarget(target, ranked.length), ranked.length)
+  const able = ranked.filter(({ claim }) => claim.serverPreference !== 'never')
+  const wanted = Math.min(serverTarget(target, ranked.length), able.length)
   const count = SIZES.find((size) => size <= wanted) ?? 1
-  return ranked
+  return able
     .map((founder, rank) => ({ ...founder, rank }))
     .sort(
       (a, b) =>

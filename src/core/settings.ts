@@ -49,8 +49,11 @@ export interface Settings {
   readonly settleMs: number
   /** Where given, only these may found (DESIGN.md rule 9). */
   readonly founders: readonly NodeId[] | null
-  /** Whether this machine would rather be a server: a preference among founders, never a claim. */
-  readonly serverPreference: 'prefer' | 'neutral' | 'avoid'
+  /**
+   * Whether this machine would rather be a server: a preference among founders, never a claim. Only `never` binds:
+   * such a machine is an agent, and stands for no founding, so that whoever founds has a server in itself.
+   */
+  readonly serverPreference: 'prefer' | 'neutral' | 'avoid' | 'never'
   /** Found, vote and join although the state directory does not survive a reboot (labs). */
   readonly allowEphemeral: boolean
   readonly cluster: ClusterSettings

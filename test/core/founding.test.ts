@@ -95,6 +95,21 @@ describe('a founding', () => {
     expect(stage.actors.filter((actor) => logged(actor, 'founding.candidate').length > 0)).toHaveLength(1)
   })
 
+  test('is begun only by who may be a server, whoever comes first in rank', async () => {
+    for (let able = 0; able < 3; able++) {
+      const stage = await cast({ count: 3, claim: (i) => (i === able ? {} : { serverPreference: 'never' }) })
+      stage.until(() => stage.actors.every(({ state }) => state.genesisId !== null))
+      expect(genesisIn(stage.actor(0)).genesis.voters).toEqual([stage.actor(able).id])
+    }
+  })
+
+  test('of machines that must never be servers does not begin, and each says why', async () => {
+    const stage = await cast({ count: 3, claim: () => ({ serverPreference: 'never' }) })
+    stage.pass(600_000)
+    expect(stage.actors.flatMap((actor) => sent(actor, 'prepare'))).toEqual([])
+    expect(statusIn(stage, stage.actor(0)).waitingFor[0]).toContain('a machine that may be a server')
+  })
+
   test('a machine whose record is old does not count as there', async () => {
     const stage = await cast({ count: 3, expect: 4, settings: () => ({ settleMs: 60_000 }) })
     stage.pass(1_000)

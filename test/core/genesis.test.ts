@@ -77,6 +77,16 @@ describe('a genesis', () => {
     expect(voters).not.toContain(stage.actor(0).id)
   })
 
+  test('has no server among those that must never be one, and fewer servers rather than such', async () => {
+    const stage = await formed({
+      count: 5,
+      claim: (i) => (i < 3 ? { serverPreference: 'never', cpus: 64 } : {}),
+    })
+    const { voters } = genesisIn(stage.actor(0)).genesis
+    expect(voters).toHaveLength(1)
+    expect([stage.actor(3).id, stage.actor(4).id]).toContain(voters[0])
+  })
+
   test('has its servers’ secret sealed to each of them and to nobody else', async () => {
     const { stage, genesis } = await made()
     const context = `servers ${stage.actor(0).settings.networkId}`
