@@ -5,6 +5,7 @@
  *     files ─▶ documents ─▶ `muster:` of each, checked ─▶ merged ─┬▶ token ─▶ settings
  *                        └▶ Kairos' blocks ─▶ table ──────────────┘
  */
+import { publicDatabaseWarnings } from './config/external-db.ts'
 import { ConfigError, type ConfigFault, NOWHERE, placeText } from './config/faults.ts'
 import { type Flags, type HostSettings, readHostSettings, said } from './config/host-settings.ts'
 import { type KairosReading, readKairosBlocks } from './config/kairos-blocks.ts'
@@ -61,8 +62,9 @@ export function readConfig(inputs: ConfigInputs): NodeConfig {
   const text = tokenText(tokenFile, muster, kairos, faults, warnings)
   const token = text === null ? null : readToken(text, kairos, faults, warnings)
   warnings.push(...publicFileWarnings(documents, blocks, kairos))
+  warnings.push(...publicDatabaseWarnings(documents, muster, kairos))
   const settings = readSettings({ muster, kairos, text, token, faults, warnings })
-  const host = readHostSettings({ flags, env, root, muster, kairos, faults })
+  const host = readHostSettings({ flags, env, root, muster, kairos, faults, warnings })
 
   if (faults.length > 0 || token === null || settings === null) throw new ConfigError(inOrder(faults))
   return {

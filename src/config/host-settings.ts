@@ -1,6 +1,10 @@
 /** What only this machine's daemon needs to know: flags over environment over files over defaults. */
 import { resolve } from 'node:path'
+import type { HostProblem } from '../core/orders.ts'
+import type { Secret } from '../core/secret.ts'
 import { listenFault } from './addresses.ts'
+import { DISTRIBUTION_DEFAULTS } from './distribution.ts'
+import { readExternalDb } from './external-db.ts'
 import { type ConfigFault, NOWHERE, shown } from './faults.ts'
 import { isKairos } from './files.ts'
 import type { KairosReading } from './kairos-blocks.ts'
@@ -30,6 +34,21 @@ export interface HostSettings {
     /** As people write them, checked. */
     readonly peers: readonly string[]
   }
+  readonly k3s: LocalK3s
+}
+
+/** What of k3s is this machine's own, and never in the plan. */
+export interface LocalK3s {
+  /** Absolute: a binary that is there already. Null: the one in the search path, or what the plan names. */
+  readonly bin: string | null
+  /** Absolute: where the binary is put. Null: in the state directory. */
+  readonly binDirectory: string | null
+  /** Absolute. */
+  readonly dataDirectory: string
+  /** Commands for the shell, in order, before k3s is started for the first time and after it is ready. */
+  readonly hooks: { readonly before: readonly string[]; readonly after: readonly string[] }
+  /** Where the datastore is, where that is somewhere else. */
+  readonly externalDb: Secret<string> | null
 }
 
 export interface HostInputs {
@@ -39,10 +58,12 @@ export interface HostInputs {
   readonly muster: Merged
   readonly kairos: KairosReading
   readonly faults: ConfigFault[]
+  readonly warnings: HostProblem[]
 }
 
-export function readHostSettings({ flags, env, root, muster, kairos, faults }: HostInputs): HostSettings {
-  const { vpn, discovery, state, socket, listen } = muster.values
+export function readHostSettings(inputs: HostInputs): HostSettings {
+  const { flags, env, root, muster, kairos, faults } = inputs
+  const { vpn, discovery, state, socket, listen, distribution } = muster.values
   const socketPath = resolve(flags.socket ?? said(env.MUSTER_SOCKET) ?? socket ?? DEFAULTS.socket)
   const fault = (key: string, message: string, hint: string): void => {
     faults.push({ ...NOWHERE, key, message, hint })
@@ -75,6 +96,13 @@ export function readHostSettings({ flags, env, root, muster, kairos, faults }: H
       mdns: discovery?.mdns ?? DEFAULTS.discovery.mdns,
       dht: discovery?.dht ?? kairos.draft.dht ?? DEFAULTS.discovery.dht,
       peers: discovery?.peers ?? DEFAULTS.discovery.peers,
+    },
+    k3s: {
+      bin: distribution?.bin ?? null,
+      binDirectory: distribution?.bin_dir ?? null,
+      dataDirectory: distribution?.data_dir ?? DISTRIBUTION_DEFAULTS.dataDirectory,
+      hooks: { before: distribution?.hooks?.before ?? [], after: distribution?.hooks?.after ?? [] },
+      externalDb: readExternalDb(inputs),
     },
   }
 }

@@ -5,7 +5,7 @@
 import type { HostProblem } from '../core/orders.ts'
 import type { ConfigDocument } from './document.ts'
 import { type ConfigFault, keyText, type Place, placeText, shown } from './faults.ts'
-import { emptyDraft, KAIROS_BLOCKS, KAIROS_TABLE, type KairosDraft } from './kairos.ts'
+import { asksForNothing, emptyDraft, KAIROS_BLOCKS, KAIROS_TABLE, type KairosDraft } from './kairos.ts'
 import { suggestion } from './suggestion.ts'
 
 interface Given {
@@ -16,6 +16,8 @@ interface Given {
 export interface KairosReading {
   readonly draft: KairosDraft
   readonly warnings: readonly HostProblem[]
+  /** Keys that are given and ask for something, in the table's order. */
+  readonly given: readonly string[]
   /** Where the key, such as `p2p.network_token`, stands. */
   place(key: string): Place
   /** It is given wrongly: a fault is known already. */
@@ -55,6 +57,7 @@ export function readKairosBlocks(
   return {
     draft,
     warnings,
+    given: KAIROS_TABLE.map(({ key }) => key).filter((key) => !asksForNothing(given.get(key)?.value)),
     place: (key) => given.get(key)?.place ?? { file: null, line: null, key },
     isFaulty: (key) =>
       faults.slice(before).some((fault) => fault.key !== null && `${key}.`.startsWith(`${fault.key}.`)),

@@ -18,8 +18,11 @@ export interface MusterBlock {
 }
 
 const HINTS: Readonly<Record<string, string>> = {
-  admission: 'leave it out: whoever has the token may join',
-  'distribution.kind': 'etcd makes a real quorum of the servers, none stops at the mesh',
+  admission:
+    'open lets in whoever has the token; with approve a person says so for each, by `muster node approve`',
+  'distribution.kind':
+    'k3s is Kubernetes, etcd makes a quorum of the servers and nothing else, none stops at the mesh',
+  'distribution.external_db': 'write it as k3s takes it for --datastore-endpoint',
   'vpn.cidr': 'take a private range that no network of yours uses, such as 10.86.0.0/16',
   'discovery.peers': 'write IP, IP:PORT, HOST:PORT, or a multiaddr such as /ip4/192.0.2.1/tcp/7946',
   listen: 'write IP or IP:PORT, such as 0.0.0.0',
@@ -53,7 +56,7 @@ export function readMusterBlock(document: ConfigDocument, faults: ConfigFault[])
 function pathsOf(issue: z.core.$ZodIssue): string[][] {
   const item = issue.path.findIndex((part) => typeof part === 'number')
   const path = (item === -1 ? issue.path : issue.path.slice(0, item)).map(String)
-  return issue.code === 'unrecognized_keys' ? issue.keys.map((key) => [...path, key]) : [path]
+  return issue.code === 'unrecognized_keys' && item === -1 ? issue.keys.map((key) => [...path, key]) : [path]
 }
 
 function without(data: unknown, path: readonly string[]): unknown {

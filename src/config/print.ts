@@ -1,6 +1,7 @@
-/** The settings in effect as a configuration that could be written by hand, but for the token. */
+/** The settings in effect as a configuration that could be written by hand, but for its secrets. */
 import { stringify } from 'yaml'
 import type { NodeConfig } from '../config.ts'
+import type { K3sArguments, K3sSettings } from '../core/k3s.ts'
 
 export function printableConfig(config: NodeConfig): string {
   const { settings, discovery, token } = config
@@ -17,6 +18,9 @@ export function printableConfig(config: NodeConfig): string {
     expect: settings.expect,
     servers: cluster.servers,
     admission: cluster.admission,
+    promote: cluster.promote,
+    replace_after: cluster.replaceAfterMs === 0 ? 'never' : durationText(cluster.replaceAfterMs),
+    operators: [...cluster.operators],
     max_nodes: cluster.maxNodes,
     vpn: {
       mode: cluster.vpnMode,
@@ -24,12 +28,17 @@ export function printableConfig(config: NodeConfig): string {
       interface: config.interfaceName,
       port: config.meshPort,
     },
-    distribution: { kind: cluster.distribution },
+    distribution: {
+      kind: cluster.distribution,
+      ...(cluster.k3s === null ? {} : { ...k3sKeys(cluster.k3s), ...localKeys(config) }),
+    },
     discovery: { mdns: discovery.mdns, dht: discovery.dht, peers: [...discovery.peers] },
     ...(settings.founders === null ? {} : { founders: [...settings.founders] }),
-    server_preference: settings.serverPreference,
+    ...(settings.serverPreference === 'never'
+      ? { role: 'agent' }
+      : { role: 'auto', server_preference: settings.serverPreference }),
     allow_ephemeral: settings.allowEphemeral,
-    settle: settings.settleMs % 1_000 === 0 ? `${settings.settleMs / 1_000}s` : `${settings.settleMs}ms`,
+    settle: durationText(settings.settleMs),
     listen: [...config.listen],
     state: config.stateDirectory,
     socket: config.socketPath,
@@ -37,3 +46,47 @@ export function printableConfig(config: NodeConfig): string {
   const comments = lines.map((line) => `# ${line.replaceAll('\n', ' ')}\n`).join('')
   return comments + stringify({ muster }, { lineWidth: 0 })
 }
+
+function k3sKeys(k3s: K3sSettings): object {
+  const download = k3s.artefacts.map(({ arch, url, sha256 }) => [
+    arch,
+    { ...orNothing({ url }), checksum: sha256 },
+  ])
+  return {
+    ...orNothing({ version: k3s.version }),
+    ...(download.length === 0 ? {} : { download: Object.fromEntries(download) }),
+    images: k3s.images.map(({ name, url, sha256 }) => ({ name, ...orNothing({ url }), checksum: sha256 })),
+    ...argumentKeys(k3s.server),
+    agent: argumentKeys(k3s.agent),
+    flannel: k3s.flannel,
+    registry: k3s.registry,
+    ...(k3s.kubevip === null ? {} : { kubevip: orNothing(k3s.kubevip) }),
+    rules: k3s.rules.map(({ match: { names, role }, labels, taints }) => ({
+      ...orNothing({ names, role }),
+      labels,
+      taints,
+    })),
+  }
+}
+
+const argumentKeys = ({ args, env, replaceArgs, replaceEnv }: K3sArguments): object => ({
+  args,
+  env,
+  replace_args: replaceArgs,
+  replace_env: replaceEnv,
+})
+
+function localKeys({ k3s: { bin, binDirectory, dataDirectory, hooks, externalDb } }: NodeConfig): object {
+  return {
+    ...orNothing({ bin, bin_dir: binDirectory }),
+    data_dir: dataDirectory,
+    ...(externalDb === null ? {} : { external_db: String(externalDb) }),
+    hooks: { before: [...hooks.before], after: [...hooks.after] },
+  }
+}
+
+const durationText = (ms: number): string => (ms % 1_000 === 0 ? `${ms / 1_000}s` : `${ms}ms`)
+
+/** Without the keys that say nothing. */
+const orNothing = (keys: Readonly<Record<string, unknown>>): object =>
+  Object.fromEntries(Object.entries(keys).filter(([, value]) => value !== null))

@@ -4,12 +4,17 @@ import { foundingQuorum } from '../core/genesis.ts'
 import type { HostProblem } from '../core/orders.ts'
 import { type DistributionKind, MEMBERSHIP_DEFAULTS, type Settings } from '../core/settings.ts'
 import { deriveKeys } from '../core/token.ts'
+import { DISTRIBUTION_DEFAULTS } from './distribution.ts'
 import { type ConfigFault, NOWHERE, type Place, placeText } from './faults.ts'
+import { readK3s } from './k3s.ts'
+import { isOfK3s } from './kairos.ts'
 import type { KairosReading } from './kairos-blocks.ts'
 import type { Merged } from './merged.ts'
 import type { NetworkToken, TokenText } from './network-token.ts'
 import { DEFAULTS } from './schema.ts'
-import { isPrivate } from './vpn.ts'
+import { isPrivate, kubernetesFault } from './vpn.ts'
+
+const FREE_RANGE = 'take a private range that no network of yours uses, such as 10.86.0.0/16'
 
 export interface SettingsInputs {
   readonly muster: Merged
@@ -30,6 +35,13 @@ export function readSettings(inputs: SettingsInputs): Settings | null {
   const expect = expectedMachines(inputs)
   checkNetworkId(inputs)
   const vpnCidr = values.vpn?.cidr ?? DEFAULTS.vpn.cidr
+  const vpnMode = values.vpn?.mode ?? kairos.draft.vpnMode ?? DEFAULTS.vpn.mode
+  const k3s = kind === 'k3s' ? readK3s(inputs, { mode: vpnMode, cidr: vpnCidr }) : null
+  if (kind !== null && kind !== 'k3s') {
+    checkUnused(inputs, kind)
+    const message = kubernetesFault(vpnCidr)
+    if (message !== null) faults.push({ ...muster.place('vpn.cidr'), message, hint: FREE_RANGE })
+  }
   const servers = values.servers ?? kairos.draft.servers ?? DEFAULTS.servers
   const maxNodes = values.max_nodes ?? Math.min(DEFAULTS.maxNodes, capacityOf(vpnCidr))
   if (!isPrivate(vpnCidr)) {
@@ -73,33 +85,74 @@ export function readSettings(inputs: SettingsInputs): Settings | null {
     pin: token.token.pin,
     settleMs: values.settle ?? DEFAULTS.settleMs,
     founders: values.founders ?? null,
-    serverPreference: values.server_preference ?? kairos.draft.serverPreference ?? DEFAULTS.serverPreference,
+    serverPreference: serverPreference(inputs),
     allowEphemeral: values.allow_ephemeral ?? DEFAULTS.allowEphemeral,
     cluster: {
       servers,
       admission: values.admission ?? DEFAULTS.admission,
       maxNodes,
-      vpnMode: values.vpn?.mode ?? kairos.draft.vpnMode ?? DEFAULTS.vpn.mode,
+      vpnMode,
       vpnCidr,
       distribution: kind,
-      k3s: null,
-      ...MEMBERSHIP_DEFAULTS,
+      k3s,
+      promote: values.promote ?? MEMBERSHIP_DEFAULTS.promote,
+      replaceAfterMs: values.replace_after ?? MEMBERSHIP_DEFAULTS.replaceAfterMs,
+      operators: values.operators ?? MEMBERSHIP_DEFAULTS.operators,
     },
   }
 }
 
-function distributionKind({ muster, faults }: SettingsInputs): DistributionKind | null {
-  const kind = muster.values.distribution?.kind
-  if (kind !== undefined) return kind
-  if (!muster.mayBeMeant('distribution.kind')) {
+/** `role: agent` binds; without it a machine may only have a wish. */
+function serverPreference({ muster, kairos, faults }: SettingsInputs): Settings['serverPreference'] {
+  const { role, server_preference: wish } = muster.values
+  const isAgent = (role ?? (kairos.draft.isAgent ? 'agent' : DEFAULTS.role)) === 'agent'
+  if (!isAgent) return wish ?? kairos.draft.serverPreference ?? DEFAULTS.serverPreference
+  if (wish !== undefined && wish !== 'avoid') {
     faults.push({
-      ...NOWHERE,
-      key: 'muster.distribution.kind',
-      message: 'says nothing: it must be etcd or none (k3s is not in this version)',
-      hint: 'write `muster: {distribution: {kind: etcd}}` for a real quorum of the servers, or none for the mesh alone',
+      ...muster.place('server_preference'),
+      message: `is ${wish}, but ${placeText(role === undefined ? kairos.place('p2p.role') : muster.place('role'))} says that this machine is never a server`,
+      hint: 'keep one of the two',
     })
   }
-  return null
+  return 'never'
+}
+
+/** k3s, unless told otherwise; null where that was meant to be said, and a fault says why it was not. */
+function distributionKind({ muster, kairos, faults }: SettingsInputs): DistributionKind | null {
+  const kind = muster.values.distribution?.kind
+  if (kind !== undefined) return kind
+  if (muster.mayBeMeant('distribution.kind')) return null
+  if (kairos.draft.wantsK0s) {
+    faults.push({
+      ...kairos.place('k0s.enabled'),
+      message: 'asks for k0s, which is not a distribution of muster',
+      hint: 'remove it, or say by `muster: {distribution: {kind: k3s}}` that k3s may take its place',
+    })
+    return null
+  }
+  return DISTRIBUTION_DEFAULTS.kind
+}
+
+/** Keys of k3s where something else is to run are a mistake in our block, and none in Kairos'. */
+function checkUnused({ muster, kairos, faults, warnings }: SettingsInputs, kind: DistributionKind): void {
+  for (const key of Object.keys(muster.values.distribution ?? {})) {
+    if (key === 'kind') continue
+    faults.push({
+      ...muster.place(`distribution.${key}`),
+      message: `means nothing where distribution.kind is ${kind}`,
+      hint: 'remove it, or write kind: k3s',
+    })
+  }
+  for (const key of kairos.given.filter(isOfK3s)) {
+    if (kairos.warnings.some(({ message }) => message.startsWith(`${placeText(kairos.place(key))}: `)))
+      continue
+    warnings.push({
+      code: 'config.ignored',
+      severity: 'warning',
+      message: `${placeText(kairos.place(key))}: is not looked at, because distribution.kind is ${kind}`,
+      hint: 'remove it, or write `muster: {distribution: {kind: k3s}}`',
+    })
+  }
 }
 
 /** From the token; where it does not say, from the configuration. Two answers are one too many. */

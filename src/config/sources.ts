@@ -9,7 +9,7 @@ const OURS: readonly string[] = ['muster', ...KAIROS_BLOCKS]
 
 const EXAMPLE =
   'make a token with `muster token new --expect N --network NAME` and write /etc/muster/muster.yaml: ' +
-  '`muster: {token: muster1…, distribution: {kind: etcd}}`; config/minimal.yaml is an example'
+  '`muster: {token: muster1…}`; config/minimal.yaml is an example'
 
 /** @param named files that a person named; none: MUSTER_CONFIG's, else the default places. */
 export function readDocuments(

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { MUSTER_KEYS } from '../../src/config/schema.ts'
+import { plainK3s } from '../../src/core/k3s.ts'
 import { read } from './files.ts'
 
 const DIRECTORY = join(dirname(fileURLToPath(import.meta.url)), '../../config')
@@ -13,9 +14,35 @@ const path = (name: string): string => join(DIRECTORY, name)
 /** What an example says beside the usual. */
 const SAYS: Readonly<Record<string, unknown>> = {
   'cloud-config.yaml': {},
-  'kairos.yaml': { settings: { network: 'shop-12', expect: 3, cluster: { servers: 3 } } },
+  'etcd.yaml': { settings: { cluster: { distribution: 'etcd', k3s: null } } },
+  'external-db.yaml': { settings: { cluster: { k3s: { external: true } } } },
+  'k3s.yaml': {
+    settings: {
+      cluster: {
+        admission: 'approve',
+        promote: 'any',
+        k3s: {
+          version: 'v1.33.4+k3s1',
+          artefacts: [{ arch: 'amd64' }, { arch: 'arm64' }],
+          images: [{ name: 'k3s-airgap-images-amd64.tar.zst' }],
+          registry: true,
+          kubevip: { eip: '192.0.2.10', interface: 'eth0', mode: 'manifest' },
+        },
+      },
+    },
+  },
+  'kairos.yaml': {
+    settings: {
+      network: 'shop-12',
+      expect: 3,
+      cluster: {
+        servers: 3,
+        k3s: { registry: true, server: { args: ['--disable=traefik'] }, kubevip: { eip: '192.0.2.10' } },
+      },
+    },
+  },
   'mesh-only.yaml': { settings: { cluster: { distribution: 'none' } } },
-  'minimal.yaml': {},
+  'minimal.yaml': { settings: { cluster: { distribution: 'k3s', k3s: plainK3s() } } },
   'one-machine.yaml': { settings: { expect: 1 } },
   'reference.yaml': {},
   'static-peers.yaml': {
@@ -48,11 +75,12 @@ describe('the reference', () => {
 
   it('has every key, set or as a comment', () => {
     const text = readFileSync(path('reference.yaml'), 'utf8')
+    const names = MUSTER_KEYS.flatMap((key) => key.split('.'))
     const uncommented = text.replace(/^( *)# (([a-z_]+): .*)$/gm, (line, indent, rest, key) =>
-      MUSTER_KEYS.includes(key) ? `${indent}${rest}` : line,
+      names.includes(key) ? `${indent}${rest}` : line,
     )
     const keys = (value: unknown, under: string): string[] =>
-      typeof value === 'object' && value !== null && !Array.isArray(value)
+      typeof value === 'object' && value !== null && !Array.isArray(value) && Object.keys(value).length > 0
         ? Object.entries(value).flatMap(([key, inner]) => keys(inner, under === '' ? key : `${under}.${key}`))
         : [under]
     const written: unknown = parse(uncommented)

@@ -86,8 +86,18 @@ describe('a value', () => {
     ['expect: 2.5', '4 muster.expect: must be a whole number from 1 to 512, not 2.5'],
     ['expect: "3"', '4 muster.expect: must be a whole number from 1 to 512, not "3"'],
     ['servers: none', '4 muster.servers: must be auto, 1, 3, 5 or 7, not "none"'],
-    ['admission: approve', '4 muster.admission: approve is not in this version: it must be open'],
-    ['admission: closed', '4 muster.admission: must be open, not "closed"'],
+    ['admission: closed', '4 muster.admission: must be open or approve, not "closed"'],
+    ['promote: all', '4 muster.promote: must be founders or any, not "all"'],
+    ['replace_after: 3', '4 muster.replace_after: must be a time such as 10s, 500ms or 2m, not 3'],
+    [
+      'replace_after: 721h',
+      '4 muster.replace_after: must be a time from 0s to 720h, such as 10s or 2m, not "721h"',
+    ],
+    [
+      'operators: [me]',
+      '4 muster.operators.0: is no public key of an operator: it begins with 12D3KooW, see `muster operator new`',
+    ],
+    ['role: server', '4 muster.role: must be auto or agent, not "server"'],
     ['max_nodes: 5000', '4 muster.max_nodes: must be a whole number from 1 to 4096, not 5000'],
     ['vpn: wireguard', '4 muster.vpn: must be a map of settings, not "wireguard"'],
     [
@@ -118,6 +128,12 @@ describe('a value', () => {
     expect(faultsIn(muster(line))).toEqual([fault])
   })
 
+  it('that must never be a server cannot wish to be one', () => {
+    expect(faultsIn(muster('role: agent', 'server_preference: prefer'))).toEqual([
+      expect.stringMatching(/^5 muster.server_preference: is prefer, but .*:4: muster.role says that/),
+    ])
+  })
+
   it('is checked against the others', () => {
     expect(faultsIn(muster('vpn: {cidr: 10.86.0.0/24}', 'max_nodes: 300'))).toEqual([
       '5 muster.max_nodes: is 300, but 10.86.0.0/24 has addresses for 254',
@@ -138,20 +154,27 @@ describe('a value', () => {
 describe('a distribution', () => {
   const without = `muster:\n  token: ${TOKEN}\n`
 
-  it('must be named, and the error names those that there are', () => {
-    expect(faultsIn(without)).toEqual([
-      '- muster.distribution.kind: says nothing: it must be etcd or none (k3s is not in this version)',
-    ])
-    expect(faultsIn(`${without}  distribution: {}\n`)).toHaveLength(1)
-    expect(faultsIn(`${without}  distribution:\n`)).toHaveLength(1)
+  it('of no name is k3s', () => {
+    const kinds = [without, `${without}  distribution: {}\n`, `${without}  distribution:\n`].map(
+      (text) => read([files.write('muster.yaml', text)]).settings.cluster.distribution,
+    )
+    expect(kinds).toEqual(['k3s', 'k3s', 'k3s'])
   })
 
-  it.each([
-    ['k3s', 'k3s is not in this version: it must be etcd or none'],
-    ['k8s', 'must be etcd or none, not "k8s"'],
-  ])('%s is none that there is', (kind, message) => {
-    expect(faultsIn(`${without}  distribution: {kind: ${kind}}\n`)).toEqual([
-      `3 muster.distribution.kind: ${message}`,
+  it('must be one that there is', () => {
+    expect(faultsIn(`${without}  distribution: {kind: k8s}\n`)).toEqual([
+      '3 muster.distribution.kind: must be k3s, etcd or none, not "k8s"',
+    ])
+  })
+
+  it.each(['etcd', 'none'])('%s has no keys of k3s, and still no range that Kubernetes takes', (kind) => {
+    const text = (line: string): string => `${without}  distribution: {kind: ${kind}${line}}\n`
+    expect(faultsIn(text(', version: v1.33.4+k3s1, args: []'))).toEqual([
+      `3 muster.distribution.version: means nothing where distribution.kind is ${kind}`,
+      `3 muster.distribution.args: means nothing where distribution.kind is ${kind}`,
+    ])
+    expect(faultsIn(`${text('')}  vpn: {cidr: 10.43.0.0/16}\n`)).toEqual([
+      '4 muster.vpn.cidr: overlaps with 10.43.0.0/16, which Kubernetes takes for services; 10.86.0.0/16 is free of that',
     ])
   })
 })

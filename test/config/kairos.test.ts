@@ -1,9 +1,11 @@
+import { isDeepStrictEqual } from 'node:util'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { KAIROS_TABLE } from '../../src/config/kairos.ts'
 import { ConfigError, type NodeConfig } from '../../src/config.ts'
+import { plainK3s } from '../../src/core/k3s.ts'
 import { EDGEVPN, EDGEVPN_YAML, faultsOf, makeFiles, read, short, TOKEN, tokenFor } from './files.ts'
 
-const KIND = 'muster: {distribution: {kind: etcd}}'
+const KIND = 'muster: {distribution: {kind: k3s}}'
 
 function write(text: string): string {
   const files = makeFiles()
@@ -25,7 +27,7 @@ function withKey(key: string, value: string): string {
 
 /** What differs from a cloud-config with the token alone. */
 function effect(key: string, value: string): Readonly<Record<string, unknown>> {
-  const flat = ({ settings, discovery }: NodeConfig): Record<string, unknown> => {
+  const flat = ({ settings, discovery, k3s }: NodeConfig): Record<string, unknown> => {
     const { network, expect: machines, serverPreference, cluster } = settings
     return {
       network,
@@ -34,6 +36,8 @@ function effect(key: string, value: string): Readonly<Record<string, unknown>> {
       servers: cluster.servers,
       vpnMode: cluster.vpnMode,
       dht: discovery.dht,
+      ...cluster.k3s,
+      externalDb: k3s.externalDb?.reveal(),
     }
   }
   const before = readText(`p2p: {network_token: ${EDGEVPN}}\n${KIND}`)
@@ -41,13 +45,24 @@ function effect(key: string, value: string): Readonly<Record<string, unknown>> {
   const own = after.warnings.filter(
     ({ message }) => message.includes(`: ${key}: `) && !message.includes('token of EdgeVPN'),
   )
-  const changed = Object.entries(flat(after)).filter(([name, what]) => flat(before)[name] !== what)
+  const changed = Object.entries(flat(after)).filter(
+    ([name, what]) => !isDeepStrictEqual(flat(before)[name], what),
+  )
   return {
     ...Object.fromEntries(changed),
     ...(own.length === 0 ? {} : { warns: own.map(({ code }) => code).join() }),
   }
 }
 
+const PLAIN = plainK3s().server
+/** As Kairos has it where only the address is given. */
+const VIP = {
+  eip: '192.0.2.1',
+  interface: null,
+  mode: 'manifest',
+  version: 'v1.2.3',
+  image: 'ghcr.io/kube-vip/kube-vip',
+}
 const IGNORED = { warns: 'config.ignored' }
 const SOME = { enabled: 'true', env: '{A: b}', args: '[--x]', replace_env: 'true', replace_args: 'true' }
 
@@ -58,7 +73,7 @@ const CASES: readonly (readonly [key: string, value: string, effect: Readonly<Re
   ['p2p.network_id', 'Shop_12', { network: 'shop-12', warns: 'config.network-name' }],
   ['p2p.minimum_nodes', '3', { expect: 3, warns: 'config.minimum-nodes' }],
   ['p2p.role', 'master', { serverPreference: 'prefer', warns: 'config.role' }],
-  ['p2p.role', 'worker', { serverPreference: 'avoid', warns: 'config.role' }],
+  ['p2p.role', 'worker', { serverPreference: 'never' }],
   ['p2p.role', 'none', { serverPreference: 'avoid', warns: 'config.role' }],
   ['p2p.role', '""', {}],
   ['p2p.disable_dht', 'true', { dht: false }],
@@ -79,7 +94,8 @@ const CASES: readonly (readonly [key: string, value: string, effect: Readonly<Re
   ['p2p.auto.ha.master_nodes', '0', {}],
   ['p2p.auto.ha.enable', 'true', { servers: 'auto', warns: 'config.servers' }],
   ['p2p.auto.ha.enable', 'false', {}],
-  ['p2p.auto.ha.external_db', 'postgres://db', IGNORED],
+  ['p2p.auto.ha.external_db', 'postgres://db', { external: true, externalDb: 'postgres://db' }],
+  ['p2p.auto.ha.external_db', '""', {}],
   ['p2p.auto.enable', 'false', IGNORED],
   ['p2p.auto.enable', 'true', {}],
   ['p2p.dynamic_roles', 'true', IGNORED],
@@ -87,18 +103,35 @@ const CASES: readonly (readonly [key: string, value: string, effect: Readonly<Re
   ['p2p.dns', 'true', IGNORED],
   ['p2p.dns', 'false', {}],
   ['p2p.loglevel', 'debug', IGNORED],
-  ...['k3s', 'k3s-agent', 'k0s', 'k0s-worker'].flatMap((block) =>
+  ...['k0s', 'k0s-worker'].flatMap((block) =>
     Object.entries(SOME).map(([key, value]) => [`${block}.${key}`, value, IGNORED] as const),
   ),
-  ['k3s.embedded_registry', 'true', IGNORED],
+  ['k3s.enabled', 'true', {}],
   ['k3s.enabled', 'false', {}],
-  ['kubevip.eip', '192.0.2.1', IGNORED],
+  [
+    'k3s.args',
+    '["--disable=traefik", "--write-kubeconfig-mode 0644"]',
+    {
+      server: { ...PLAIN, args: ['--disable=traefik', '--write-kubeconfig-mode', '0644'] },
+    },
+  ],
+  ['k3s.args', '[]', {}],
+  ['k3s.env', '{A: b, N: 3}', { server: { ...PLAIN, env: { A: 'b', N: '3' } } }],
+  ['k3s.replace_args', 'true', { server: { ...PLAIN, replaceArgs: true } }],
+  ['k3s.replace_env', 'yes', { server: { ...PLAIN, replaceEnv: true } }],
+  ['k3s.embedded_registry', 'true', { registry: true }],
+  ['k3s-agent.enabled', 'true', {}],
+  ['k3s-agent.args', '[--x]', IGNORED],
+  ['k3s-agent.env', '{A: b}', IGNORED],
+  ['k3s-agent.replace_args', 'true', {}],
+  ['k3s-agent.replace_env', 'true', {}],
+  ['kubevip.eip', '192.0.2.1', { kubevip: VIP }],
   ['kubevip.enable', 'true', IGNORED],
-  ['kubevip.static_pod', 'true', IGNORED],
-  ['kubevip.interface', 'eth0', IGNORED],
+  ['kubevip.static_pod', 'true', {}],
+  ['kubevip.interface', 'eth0', {}],
   ['kubevip.manifest_url', 'https://example.org', IGNORED],
-  ['kubevip.version', 'v1.2.3', IGNORED],
-  ['kubevip.image', 'example.org/kube-vip', IGNORED],
+  ['kubevip.version', 'v1.2.3', {}],
+  ['kubevip.image', 'example.org/kube-vip', {}],
 ]
 
 describe('the table of Kairos’ keys', () => {
@@ -118,6 +151,23 @@ describe('the table of Kairos’ keys', () => {
     ['p2p.vpn', 'off', 'must be a map of settings, not "off"'],
     ['p2p.network_token', '[a]', 'must be a token, not a list'],
     ['kubevip', 'on', 'must be a map of settings, not "on"'],
+    ['kubevip.eip', 'vip.example', 'must be an IP address, not "vip.example"'],
+    [
+      'p2p.auto.ha.external_db',
+      'db',
+      'must begin with mysql://, postgres://, nats://, https:// or http:// (etcd)',
+    ],
+    ['k3s.args', '--x', 'must be a list of arguments, not "--x"'],
+    [
+      'k3s.args',
+      '["--tls-san=a", "--cluster-init"]',
+      '--cluster-init is not yours to give: muster decides, once, who initialises and who joins whom',
+    ],
+    [
+      'k3s.env',
+      '{K3S_TOKEN: secret}',
+      '"K3S_TOKEN" is not yours to give: muster makes the tokens of k3s, and keeps them from the others',
+    ],
   ])('%s: %s is an error', (key, value, message) => {
     const [fault] = faultsOf([write(withKey(key, value))])
     expect(fault).toMatchObject({ key, message, line: key.startsWith('p2p') ? 2 : 3 })
@@ -142,7 +192,7 @@ describe('p2p', () => {
     const { settings, discovery } = readText(
       [
         `p2p: {network_token: ${EDGEVPN}, network_id: prod, minimum_nodes: 3, role: master, disable_dht: true, vpn: {create: false}}`,
-        `muster: {token: ${TOKEN}, servers: 3, vpn: {mode: wireguard}, distribution: {kind: etcd}, discovery: {dht: true}}`,
+        `muster: {token: ${TOKEN}, servers: 3, vpn: {mode: wireguard}, discovery: {dht: true}}`,
       ].join('\n'),
     )
     expect(settings).toMatchObject({
@@ -154,10 +204,9 @@ describe('p2p', () => {
     expect(discovery.dht).toBe(true)
   })
 
-  it('does not say what is to run: muster must', () => {
-    expect(faultsOf([write(`p2p: {network_token: ${EDGEVPN}}`)]).map(short)).toEqual([
-      '- muster.distribution.kind: says nothing: it must be etcd or none (k3s is not in this version)',
-    ])
+  it('alone is a configuration: what runs is k3s', () => {
+    const { settings } = readText(`p2p: {network_token: ${EDGEVPN}}`)
+    expect(settings.cluster).toMatchObject({ distribution: 'k3s', k3s: plainK3s() })
   })
 
   it('without a token is no configuration', () => {
@@ -198,6 +247,74 @@ describe('p2p', () => {
     files.write('oem/1.yaml', `#cloud-config\np2p: {network_token: ${EDGEVPN}, minimum_nodes: 3}\n`)
     files.write('oem/2.yaml', `#cloud-config\np2p: {minimum_nodes: 4}\n${KIND}\n`)
     expect(read([], { root: files.directory }).settings.expect).toBe(4)
+  })
+})
+
+describe('k3s-agent and kubevip', () => {
+  const p2p = `p2p: {network_token: ${EDGEVPN}}`
+
+  it('of agents count where enabled is true, as in Kairos', () => {
+    const { settings } = readText(
+      `${p2p}\nk3s-agent: {enabled: true, args: [--x], env: {A: b}, replace_args: true, replace_env: true}`,
+    )
+    expect(settings.cluster.k3s).toMatchObject({
+      server: PLAIN,
+      agent: { args: ['--x'], env: { A: 'b' }, replaceArgs: true, replaceEnv: true },
+    })
+  })
+
+  it('of a virtual address say how it is kept', () => {
+    const { settings } = readText(
+      `${p2p}\nkubevip: {eip: 192.0.2.1, static_pod: true, interface: eth0, version: v0.9.0, image: example.org/vip}`,
+    )
+    expect(settings.cluster.k3s?.kubevip).toEqual({
+      eip: '192.0.2.1',
+      interface: 'eth0',
+      mode: 'static-pod',
+      version: 'v0.9.0',
+      image: 'example.org/vip',
+    })
+    expect(
+      readText(`${p2p}\nkubevip: {eip: 192.0.2.1, enable: false}`).settings.cluster.k3s?.kubevip,
+    ).toBeNull()
+  })
+
+  it('are overruled by muster, key by key', () => {
+    const { settings, k3s } = readText(
+      [
+        `p2p: {network_token: ${EDGEVPN}, role: worker, auto: {ha: {external_db: "postgres://theirs"}}}`,
+        'k3s: {args: [--theirs], env: {THEIRS: "1"}, embedded_registry: true}',
+        'kubevip: {eip: 192.0.2.1, interface: eth0}',
+        'muster: {role: auto, distribution: {args: [--ours], registry: false, kubevip: {interface: eth1}, external_db: "postgres://ours"}}',
+      ].join('\n'),
+    )
+    expect(settings.serverPreference).toBe('neutral')
+    expect(settings.cluster.k3s).toMatchObject({
+      server: { args: ['--ours'], env: { THEIRS: '1' } },
+      registry: false,
+      kubevip: { eip: '192.0.2.1', interface: 'eth1' },
+    })
+    expect(k3s.externalDb?.reveal()).toBe('postgres://ours')
+  })
+
+  it('mean nothing where muster says that something else is to run', () => {
+    const { settings, warnings } = readText(
+      `${p2p}\nk3s: {args: [--x]}\nkubevip: {eip: 192.0.2.1, enable: true}\nmuster: {distribution: {kind: etcd}}`,
+    )
+    expect(settings.cluster).toMatchObject({ distribution: 'etcd', k3s: null })
+    const ignored = warnings.filter(({ code }) => code === 'config.ignored').map(({ message }) => message)
+    expect(ignored).toHaveLength(3)
+    for (const message of ignored) expect(message).toContain('because distribution.kind is etcd')
+  })
+
+  it('k0s asked for is refused, for k3s would take its place, unless muster says that it may', () => {
+    const [fault] = faultsOf([write(`${p2p}\nk0s: {enabled: true}`)])
+    expect(fault).toMatchObject({
+      key: 'k0s.enabled',
+      line: 3,
+      message: expect.stringContaining('asks for k0s'),
+    })
+    expect(readText(`${p2p}\nk0s: {enabled: true}\n${KIND}`).settings.cluster.distribution).toBe('k3s')
   })
 })
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { cidrFault, isPrivate } from '../../src/config/vpn.ts'
+import { cidrFault, isPrivate, kubernetesFault, overlaps } from '../../src/config/vpn.ts'
 
 describe('the range of the mesh', () => {
   it.each([
@@ -27,12 +27,27 @@ describe('the range of the mesh', () => {
     ['127.0.0.0/8', /^overlaps with 127\.0\.0\.0\/8/],
     ['169.254.7.0/24', /^overlaps with 169\.254\.0\.0\/16/],
     ['224.1.0.0/16', /^overlaps with 224\.0\.0\.0\/4/],
-    ['10.0.0.0/8', /^overlaps with 10\.42\.0\.0\/16, which Kubernetes takes/],
-    ['10.42.0.0/16', /^overlaps with 10\.42\.0\.0\/16/],
-    ['10.43.128.0/24', /^overlaps with 10\.43\.0\.0\/16/],
-    ['10.40.0.0/14', /^overlaps with 10\.42\.0\.0\/16/],
   ])('must not be %s', (cidr, fault) => {
     expect(cidrFault(cidr)).toMatch(fault)
+  })
+
+  it.each([
+    ['10.0.0.0/8', /^overlaps with 10\.42\.0\.0\/16, which Kubernetes takes for pods/],
+    ['10.42.0.0/16', /^overlaps with 10\.42\.0\.0\/16/],
+    ['10.43.128.0/24', /^overlaps with 10\.43\.0\.0\/16, which Kubernetes takes for services/],
+    ['10.40.0.0/14', /^overlaps with 10\.42\.0\.0\/16/],
+  ])('may be %s only where no Kubernetes is', (cidr, fault) => {
+    expect(cidrFault(cidr)).toBeNull()
+    expect(kubernetesFault(cidr)).toMatch(fault)
+    expect(kubernetesFault('10.86.0.0/16')).toBeNull()
+  })
+
+  it('overlaps with what it is in, holds or is, and with nothing of IPv6', () => {
+    expect(overlaps('10.86.0.0/16', '10.86.3.0/24')).toBe(true)
+    expect(overlaps('10.86.3.0/24', '10.86.0.0/16')).toBe(true)
+    expect(overlaps('10.86.3.7/32', '10.86.3.7/32')).toBe(true)
+    expect(overlaps('10.86.0.0/16', '10.87.0.0/16')).toBe(false)
+    expect(overlaps('10.86.0.0/16', 'fd00::/8')).toBe(false)
   })
 
   it('is private only where all of it is', () => {
