@@ -3,6 +3,10 @@
  * its own time, and messages that pass only over an open one. Ordered: like a stream, nothing overtakes and
  * nothing is lost while the connection lasts. Wild: messages are lost, doubled and overtake each other, which
  * is more than a stream ever does.
+ *
+ * Up to {@link CROWD_FROM} endpoints everyone is connected to everyone. In a crowd each keeps to a part of the
+ * others, by chance; whoever is spoken to is connected to, and what is said waits for that, as src/host/network
+ * does it.
  */
 import type { NodeId } from '../src/core/ids.ts'
 import { decodeMessage, encodeMessage, type Message, ProtocolError } from '../src/core/protocol.ts'
@@ -57,6 +61,13 @@ export interface Network {
   peersOf(index: number, sinceMs?: number): number[]
 }
 
+/** From so many endpoints on, connections are a random part of all pairs. */
+export const CROWD_FROM = 66
+/** Production keeps 64; fewer are the harder case, and each costs the simulator two messages of each kind. */
+const CONNECTIONS_KEPT = 10
+/** What is said to who is not connected is forgotten after this, milliseconds. */
+const OUTBOX_AGE_MS = 5_000
+
 /** How long a connection over a cut lives until keep-alives give it up, milliseconds. */
 const GIVE_UP_MS = [1_500, 6_000, 20_000] as const
 
@@ -75,6 +86,8 @@ interface Lane {
   told: NodeId | null
   toldAt: number
   waiting: Waiting[]
+  /** In a crowd: said before there was a connection. */
+  outbox: { readonly at: number; readonly message: Message }[]
   lastAt: number
   /** Counts connections as this lane sees them: what was sent in an earlier one never arrives. */
   epoch: number
@@ -88,9 +101,12 @@ interface Link {
   tryAt: number
 }
 
-export function createNetwork(world: World, plan: NetworkPlan, encoded: boolean): Network {
+export function createNetwork(world: World, plan: NetworkPlan, encoded: boolean, size: number): Network {
   const endpoints: Endpoint[] = []
-  const links: Link[][] = []
+  const links: (Link | undefined)[][] = []
+  /** Whom each has a link with: for crowds, where most pairs never have one. */
+  const neighbours: Set<number>[] = []
+  const isCrowd = size >= CROWD_FROM
   const random: Random = randomFrom(world.seed, 'network')
   const { counters } = world
 
@@ -118,7 +134,44 @@ export function createNetwork(world: World, plan: NetworkPlan, encoded: boolean)
       const other = laneOf(index, lane.to.index)
       return other !== undefined && other !== lane && other.told === peer
     })
-  const linksOf = (index: number): Link[] => endpoints.flatMap((other) => linkOf(index, other.index) ?? [])
+  const linksOf = (index: number): Link[] =>
+    [...(neighbours[index] ?? [])].flatMap((other) => linkOf(index, other) ?? [])
+
+  const laneBetween = (from: Endpoint, to: Endpoint): Lane => ({
+    from,
+    to,
+    blocked: 0,
+    told: null,
+    toldAt: 0,
+    waiting: [],
+    outbox: [],
+    lastAt: 0,
+    epoch: 0,
+  })
+
+  /** The link of two endpoints, made where there is none yet. */
+  const linkUp = (a: number, b: number): Link | undefined => {
+    const known = linkOf(a, b)
+    const [first, second] = [endpoints[Math.min(a, b)], endpoints[Math.max(a, b)]]
+    if (known !== undefined || first === undefined || second === undefined || a === b) return known
+    const lanes = [laneBetween(first, second), laneBetween(second, first)] as const
+    const link: Link = { lanes, up: false, generation: 0, tryAt: -1 }
+    const row = links[second.index]
+    if (row !== undefined) row[first.index] = link
+    neighbours[a]?.add(b)
+    neighbours[b]?.add(a)
+    return link
+  }
+
+  /** Of a crowd each dials some of those who are there. */
+  const keepSome = (index: number): void => {
+    const others = endpoints.filter((other) => other.index !== index && other.id() !== null)
+    for (let i = 0; i < CONNECTIONS_KEPT && others.length > 0; i++) {
+      const at = random.below(others.length)
+      const [other] = others.splice(at, 1)
+      if (other !== undefined) linkUp(index, other.index)
+    }
+  }
 
   const tryLater = (link: Link, table: readonly number[]): void => {
     const at = world.now + random.pick(table)
@@ -154,6 +207,11 @@ export function createNetwork(world: World, plan: NetworkPlan, encoded: boolean)
     lane.told = peer
     lane.toldAt = world.now
     lane.to.connected(peer)
+    const back = laneOf(lane.to.index, lane.from.index)
+    if (back === undefined || back.outbox.length === 0) return
+    const waited = back.outbox.filter(({ at }) => world.now - at <= OUTBOX_AGE_MS)
+    back.outbox = []
+    for (const { message } of waited) send(back.from.index, peer, message)
   }
 
   /** What was under way may still arrive, up to a point, until the other side is told. */
@@ -249,19 +307,38 @@ export function createNetwork(world: World, plan: NetworkPlan, encoded: boolean)
     close(link, [0, 1, 50])
   }
 
+  const send = (from: number, to: NodeId, message: Message): void => {
+    const target = indexOf(to, from)
+    const link = isCrowd ? linkUp(from, target) : linkOf(from, target)
+    const lane = laneOf(from, target)
+    const sender = endpoints[from]?.id()
+    if (link === undefined || lane === undefined || sender == null) return
+    if (laneOf(target, from)?.told !== to || !link.up) {
+      counters.add('unsendable')
+      if (!isCrowd) return
+      lane.outbox.push({ at: world.now, message })
+      if (!link.up) tryLater(link, plan.delaysMs)
+      return
+    }
+    if (plan.corruptPerMille !== undefined && random.perMille(plan.corruptPerMille)) {
+      corrupt(link, encodeMessage(message))
+      return
+    }
+    const content = encoded ? encodeMessage(message) : message
+    const machine = world.machines[from]
+    if (content instanceof Uint8Array && machine !== undefined) {
+      world.oracles.bounds.carried(machine, content.length)
+    }
+    if (plan.ordered) sendOrdered(lane, sender, content)
+    else sendWild(lane, sender, content)
+  }
+
   return {
     plug: (endpoint) => {
-      const row: Link[] = endpoints.map((other) => ({
-        lanes: [
-          { from: other, to: endpoint, blocked: 0, told: null, toldAt: 0, waiting: [], lastAt: 0, epoch: 0 },
-          { from: endpoint, to: other, blocked: 0, told: null, toldAt: 0, waiting: [], lastAt: 0, epoch: 0 },
-        ],
-        up: false,
-        generation: 0,
-        tryAt: -1,
-      }))
-      links.push(row)
+      links.push([])
+      neighbours.push(new Set())
       endpoints.push(endpoint)
+      if (!isCrowd) for (const other of endpoints) linkUp(endpoint.index, other.index)
     },
     joined: (index) => {
       const id = endpoints[index]?.id()
@@ -272,6 +349,7 @@ export function createNetwork(world: World, plan: NetworkPlan, encoded: boolean)
         }
         indexes.set(id, index)
       }
+      if (isCrowd) keepSome(index)
       for (const link of linksOf(index)) tryLater(link, plan.discoverMs)
     },
     left: (index, silent) => {
@@ -284,30 +362,9 @@ export function createNetwork(world: World, plan: NetworkPlan, encoded: boolean)
         close(link, silent ? plan.noticeMs : [0, 1])
       }
     },
-    send: (from, to, message) => {
-      const target = indexOf(to, from)
-      const link = linkOf(from, target)
-      const lane = laneOf(from, target)
-      const sender = endpoints[from]?.id()
-      if (link === undefined || lane === undefined || sender == null) return
-      if (laneOf(target, from)?.told !== to || !link.up) {
-        counters.add('unsendable')
-        return
-      }
-      if (plan.corruptPerMille !== undefined && random.perMille(plan.corruptPerMille)) {
-        corrupt(link, encodeMessage(message))
-        return
-      }
-      const content = encoded ? encodeMessage(message) : message
-      const machine = world.machines[from]
-      if (content instanceof Uint8Array && machine !== undefined) {
-        world.oracles.bounds.carried(machine, content.length)
-      }
-      if (plan.ordered) sendOrdered(lane, sender, content)
-      else sendWild(lane, sender, content)
-    },
+    send,
     dial: (from, to) => {
-      const link = linkOf(from, indexOf(to, from))
+      const link = linkUp(from, indexOf(to, from))
       if (link !== undefined && !link.up) tryLater(link, plan.delaysMs)
     },
     slow: (index, byMs) => {
@@ -318,6 +375,7 @@ export function createNetwork(world: World, plan: NetworkPlan, encoded: boolean)
       if (link !== undefined) close(link, [0, 1, 50])
     },
     cut: (from, to, oneWay) => {
+      if (isCrowd) for (const a of from) for (const b of to) linkUp(a, b)
       const lanes = from.flatMap((a) =>
         to.flatMap((b) => [laneOf(a, b) ?? [], oneWay ? [] : (laneOf(b, a) ?? [])].flat()),
       )
@@ -337,7 +395,7 @@ export function createNetwork(world: World, plan: NetworkPlan, encoded: boolean)
     passes: (a, b) => {
       if (a === b) return true
       const link = linkOf(a, b)
-      return link !== undefined && !isBlocked(link)
+      return link === undefined ? isCrowd : !isBlocked(link)
     },
     peersOf: (index, sinceMs = 0) =>
       endpoints

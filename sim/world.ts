@@ -161,7 +161,7 @@ export async function runSchedule(
     },
   }
   trace?.attach(world)
-  const network = createNetwork(world, schedule.network, schedule.encoded)
+  const network = createNetwork(world, schedule.network, schedule.encoded, plans.length)
   const dht = createDht(world)
 
   plans.forEach((plan, i) => {
