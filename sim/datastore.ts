@@ -186,6 +186,7 @@ export function createDatastorePart(world: World, machine: Machine): DatastorePa
         }
         startMember(data.member)
         evict(given, data)
+        remove(given, data)
         return
       case 'join':
         join(given, isOurs)
@@ -307,6 +308,23 @@ export function createDatastorePart(world: World, machine: Machine): DatastorePa
     from.store.members = from.store.members.filter((member) => member !== leftover)
     counters.add('learners evicted')
     leftoverSince = null
+  }
+
+  /** As etcd: a member goes only where enough of the others are there to do without it. */
+  const remove = (given: EtcdOrder, from: Data): void => {
+    const { store } = from
+    if (store === null || !hasQuorum(store, machine)) return
+    const target = store.members.find(
+      (member) => given.gone.includes(member.name) && member.machine !== machine,
+    )
+    if (target === undefined) return
+    const others = store.members.filter((member) => member.voter && member !== target)
+    const up = others.filter((m) => answers(m) && world.network.passes(machine.index, m.machine.index))
+    if (up.length * 2 <= others.length) return
+    store.members = store.members.filter((member) => member !== target)
+    counters.add('datastore members removed')
+    world.trace?.machine(machine, `takes ${target.name} out of ${store.id}`)
+    world.oracles.datastoreLeft(machine, target.machine.keys.id)
   }
 
   const poll = (): void => {

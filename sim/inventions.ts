@@ -89,6 +89,8 @@ export function inventPlan(
       datastore: { epoch: 1, initialiser: keys.id, clusterId: 'lie', members: [keys.id], aborted: [] },
       agentGeneration: 0,
       rollout: null,
+      departed: [],
+      commands: [],
       history: [],
     },
     signatures: peers.slice(0, 15).map((node) => ({ node, signature })),

@@ -247,7 +247,7 @@ export function createLiar(world: World, index: number, plan: LiarPlan, keys: Ke
         base: someDigest(),
         signature: signature(),
       },
-      vote: { voters: [someone()], term: someTerm(), candidate: someone(), signature: signature() },
+      vote: { term: someTerm(), candidate: someone(), signature: signature() },
     }),
     () => ({
       kind: 'permit.ask',

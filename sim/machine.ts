@@ -26,6 +26,8 @@ export interface Machine extends Endpoint {
   readonly paused: boolean
   /** Since when it runs without a pause, and without a disk that holds it up. */
   readonly awakeSince: number
+  /** When it last went off, or fell asleep. */
+  readonly leftAt: number
   readonly mesh: MeshPart
   readonly datastore: DatastorePart
   readonly settings: Settings
@@ -80,6 +82,7 @@ export function createMachine(
   let run = 0
   let paused = false
   let awakeSince = 0
+  let leftAt = Number.NEGATIVE_INFINITY
   let busy = false
   let inbox: Event[] = []
   let timerAt = Number.POSITIVE_INFINITY
@@ -153,6 +156,7 @@ export function createMachine(
   const crash = (power: boolean): void => {
     if (state === null) return
     run += 1
+    leftAt = world.now
     state = null
     inbox = []
     armed = null
@@ -349,6 +353,9 @@ export function createMachine(
     get paused() {
       return paused
     },
+    get leftAt() {
+      return leftAt
+    },
     get awakeSince() {
       return awakeSince
     },
@@ -370,7 +377,9 @@ export function createMachine(
       armed = null
     },
     pause: () => {
-      if (state !== null) paused = true
+      if (state === null || paused) return
+      paused = true
+      leftAt = world.now
     },
     resume: () => {
       if (!paused) return

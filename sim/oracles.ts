@@ -8,6 +8,7 @@ import { type Bounds, createBounds } from './oracles/bounds.ts'
 import { type Copies, createCopies } from './oracles/copies.ts'
 import { createDatastoreOracle } from './oracles/datastores.ts'
 import { createFoundingOracle } from './oracles/founding.ts'
+import { createPeople, type People } from './oracles/people.ts'
 import { createPlanOracle, type PlanOracle } from './oracles/plans.ts'
 import { createRecordOracle } from './oracles/records.ts'
 import { createReplicationOracle } from './oracles/replication.ts'
@@ -21,6 +22,7 @@ export interface Oracles extends Required<Omit<Oracle, 'persisted'>> {
   readonly copies: Copies
   readonly bounds: Bounds
   readonly plans: PlanOracle
+  readonly people: People
   readonly founding: ReturnType<typeof createFoundingOracle>
 }
 
@@ -34,7 +36,8 @@ export function createOracles(
   const { violate } = copies
   const founding = createFoundingOracle(violate, liars, leastExpect, world, copies)
   const replication = createReplicationOracle(violate)
-  const plans = createPlanOracle(violate, replication, liars, copies)
+  const people = createPeople(violate, world)
+  const plans = createPlanOracle(violate, replication, liars, copies, people)
   const datastores = createDatastoreOracle(violate, plans, world, copies)
   const records = createRecordOracle(violate)
   const disks = new Map<NodeId, Durable>()
@@ -48,6 +51,7 @@ export function createOracles(
       else disks.set(id, durable)
     },
     plans,
+    people,
     founding,
     persisted: (id, durable) => {
       const before = copies.isCloned(id) ? null : (disks.get(id) ?? null)
@@ -68,5 +72,6 @@ export function createOracles(
     ordered: (machine, order) => datastores.ordered?.(machine, order),
     logged: (machine, event, fields) => plans.logged?.(machine, event, fields),
     datastoreJoined: (machine, datastore) => datastores.datastoreJoined?.(machine, datastore),
+    datastoreLeft: (machine, target) => datastores.datastoreLeft?.(machine, target),
   }
 }

@@ -192,6 +192,8 @@ export function messageText(message: Message, nameOf: (id: string) => string): s
       return `I signed ${message.term}.${message.index}`
     case 'certify':
       return `plan ${message.term}.${message.index} is certified by ${message.signatures.map((s) => nameOf(s.node)).join('')}`
+    case 'resign':
+      return `I lead term ${message.term} no more${message.successor === null ? '' : `, ${nameOf(message.successor)} should`}`
     case 'plan.pull':
       return `send me what is newer than plan ${message.index}`
     case 'plan.share':

@@ -34,7 +34,7 @@ export function createDatastoreOracle(
       return
     }
     const { action, secret } = order.order
-    const isServer = plan.voters.includes(id)
+    const isServer = plan.members.some((member) => member.id === id && member.role === 'server')
     if (secret.length > 0 !== isServer) violate(9, `${id} ${isServer ? 'lacks' : 'has'} the servers' secret`)
     if (isServer) {
       const text = [...secret].join()
@@ -77,6 +77,13 @@ export function createDatastoreOracle(
       permits.set(key, given)
     },
     ordered: checkOrder,
+    datastoreLeft: (machine: Machine, target: NodeId) => {
+      const plan = plans.newest()?.plan
+      const isTarget = plan?.act?.kind === 'remove' && plan.act.node === target
+      const isStillIn = plan?.members.some(({ id, role }) => id === target && role === 'server') ?? true
+      if (isStillIn && !isTarget)
+        violate(6, `${machine.keys.id} takes ${target} out of the datastore, which no plan says`)
+    },
     datastoreJoined: (machine: Machine, datastore: Datastore) => {
       if (!plans.done().has(datastore.id)) {
         violate(4, `${machine.keys.id} joins ${datastore.id}, which no plan records as done`)

@@ -84,12 +84,22 @@ function asksForPerson(world: World, machine: Machine): string | null {
   const { state, keys } = machine
   if (state === null) return null
   const isCopied = world.oracles.copies.has(keys.id)
-  if (!isCopied && !machine.datastore.isStale()) return null
-  const codes = statusOf(state, machine.clock()).problems.map(({ code }) => code)
-  return codes.find((code) => PERSONAL.has(code)) ?? null
+  if (!isCopied && !machine.datastore.isStale() && !isKeptOut(world, keys.id)) return null
+  const { problems, waitingFor } = statusOf(state, machine.clock())
+  const waits = waitingFor.some((text) => text.includes('a person to approve'))
+  return problems.find(({ code }) => PERSONAL.has(code))?.code ?? (waits ? 'node.pending' : null)
+}
+
+/** Out by the newest plan, or not let in by a person yet. */
+function isKeptOut(world: World, id: NodeId): boolean {
+  const plan = world.oracles.plans.newest()?.plan
+  if (plan === undefined || plan.members.some((member) => member.id === id)) return false
+  return plan.settings.admission === 'approve' || plan.departed.some((left) => left.id === id)
 }
 
 const PERSONAL: ReadonlySet<string> = new Set([
+  'node.removed',
+  'node.revoked',
   'state.restored',
   'state.other-machine',
   'node.cloned',

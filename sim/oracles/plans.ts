@@ -1,13 +1,14 @@
 /**
- * Rules 3, 5 and 9 of plans: certified ones are unique, form a chain that loses nothing, and were really
- * signed by a majority; what a node acts on never goes back; an address is one node's for ever; nobody
- * becomes a server who was none at the founding.
+ * Rules 3, 5, 9 and 10 of plans: certified ones are unique, form a chain that loses nothing, and were really
+ * signed by a majority of the voters before and of those after; what a node acts on never goes back; an address
+ * is one node's for ever; nobody becomes a server, comes in, or commands who may not; the revoked stay out.
  */
 import type { Genesis } from '../../src/core/genesis.ts'
 import type { NodeId } from '../../src/core/ids.ts'
-import type { CertifiedPlan } from '../../src/core/plan.ts'
+import type { CertifiedPlan, Plan } from '../../src/core/plan.ts'
 import { contentOf, short } from './contents.ts'
 import type { Copies } from './copies.ts'
+import type { People } from './people.ts'
 import type { ReplicationOracle } from './replication.ts'
 import type { Oracle, Violate } from './watch.ts'
 
@@ -18,12 +19,15 @@ interface Era {
   readonly indexes: number[]
   readonly addresses: Map<string, NodeId>
   readonly owners: Map<NodeId, string>
+  readonly revoked: Set<NodeId>
 }
 
 export interface PlanOracle extends Oracle {
   /** Datastore IDs ever recorded as done, all eras. */
   done(): ReadonlySet<string>
   highestIndex(): number
+  /** The certified plan of the highest index; null before there is one. */
+  newest(): CertifiedPlan | null
 }
 
 export function createPlanOracle(
@@ -31,17 +35,26 @@ export function createPlanOracle(
   replication: ReplicationOracle,
   liars: ReadonlySet<NodeId>,
   copies: Copies,
+  people: People,
 ): PlanOracle {
   const eras = new Map<string, Era>()
   const done = new Map<string, Set<string>>()
   const seen = new Set<string>()
   let highest = 0
+  let newest: CertifiedPlan | null = null
 
   const eraOf = (certified: CertifiedPlan, founders: Genesis): Era => {
     const { era } = certified.plan
     let entry = eras.get(era)
     if (entry === undefined) {
-      entry = { founders, plans: new Map(), indexes: [], addresses: new Map(), owners: new Map() }
+      entry = {
+        founders,
+        plans: new Map(),
+        indexes: [],
+        addresses: new Map(),
+        owners: new Map(),
+        revoked: new Set(),
+      }
       eras.set(era, entry)
     }
     return entry
@@ -59,17 +72,27 @@ export function createPlanOracle(
       }
       era.addresses.set(member.address, member.id)
       era.owners.set(member.id, member.address)
-      const wasServer = era.founders.voters.includes(member.id)
-      if ((member.role === 'server') !== wasServer) violate(9, `${member.id} became a ${member.role}`)
+      const isServer = member.role === 'server'
+      if (isServer && (!mayServe(era, plan, member.id) || !plan.voters.includes(member.id)))
+        violate(9, `${member.id} became a server`)
+      if (era.revoked.has(member.id)) violate(10, `${member.id} was revoked, and is in plan ${index}`)
     }
-    if (plan.voters.join() !== era.founders.voters.join()) violate(9, `plan ${index} has other voters`)
+    const isLawful = (id: NodeId): boolean =>
+      plan.members.some((member) => member.id === id && member.role === 'server') ||
+      (plan.act?.kind === 'remove' && plan.act.node === id) ||
+      plan.departed.some((left) => left.id === id && left.why === 'revoked')
+    const intruder = plan.voters.find((id) => !isLawful(id))
+    if (intruder !== undefined) violate(9, `${intruder} votes in plan ${index}, and is no server`)
+    for (const { id, why } of plan.departed) if (why === 'revoked') era.revoked.add(id)
+    const thief = plan.history.find(({ by }) => by !== null && !people.isPerson(by.who))
+    if (thief !== undefined) violate(9, `${thief.by?.who} commanded '${thief.cause}' in plan ${index}`)
     const { clusterId, members, initialiser } = plan.datastore
     const servers = [
       ...members,
       ...(initialiser === null ? [] : [initialiser]),
       ...(plan.act === null ? [] : [plan.act.node]),
     ]
-    const stranger = servers.find((id) => !era.founders.voters.includes(id))
+    const stranger = servers.find((id) => !mayServe(era, plan, id) && !era.revoked.has(id))
     if (stranger !== undefined) violate(9, `plan ${index} gives ${stranger} a part in the datastore`)
     if (clusterId !== null) {
       const ids = done.get(plan.era) ?? new Set()
@@ -78,6 +101,31 @@ export function createPlanOracle(
       if (ids.size > 1) violate(4, `two datastores are recorded as done: ${[...ids].join(' and ')}`)
     }
   }
+
+  /** Between two plans that follow each other nothing may happen that takes two. */
+  const checkStep = (lower: CertifiedPlan, higher: CertifiedPlan, where: string): void => {
+    const [before, after] = [lower.plan.voters, higher.plan.voters]
+    const changed = [
+      ...before.filter((id) => !after.includes(id)),
+      ...after.filter((id) => !before.includes(id)),
+    ]
+    if (changed.length > 1) violate(3, `${changed.join(' and ')} change the voters at once between ${where}`)
+    if (changed.length > 0) people.counts('changes of the voters')
+    const wasRevoked = lower.plan.departed.some(({ why }) => why === 'revoked')
+    const isNew = (id: NodeId): boolean => !lower.plan.members.some((member) => member.id === id)
+    const sneaked = higher.plan.members.find(({ id }) => isNew(id) && !people.approved.has(id))
+    if (wasRevoked && sneaked !== undefined)
+      violate(10, `${sneaked.id} came in between ${where}, unapproved after somebody was revoked`)
+    const { act } = higher.plan
+    const isNewAct = act !== null && act.attempt !== lower.plan.act?.attempt
+    if (isNewAct && act.kind === 'remove') people.removalBegan(lower.plan, act.node)
+  }
+
+  /** Founders, whom people approved or promoted, and anybody where that is what the settings say. */
+  const mayServe = (era: Era, plan: Plan, id: NodeId): boolean =>
+    era.founders.members.some((member) => member.id === id) ||
+    people.approvedAsServers.has(id) ||
+    plan.settings.promote === 'any'
 
   /** The later plan must contain what the earlier one knew. */
   const checkOrder = (lower: CertifiedPlan, higher: CertifiedPlan): void => {
@@ -93,9 +141,10 @@ export function createPlanOracle(
         violate(3, `the change '${last.cause}' of a certified plan is lost between ${where}`)
       }
     }
-    const ids = new Set(higher.plan.members.map((member) => member.id))
+    const ids = new Set([...higher.plan.members, ...higher.plan.departed].map(({ id }) => id))
     const missing = lower.plan.members.find((member) => !ids.has(member.id))
     if (missing !== undefined) violate(3, `${missing.id} is lost between ${where}`)
+    if (higher.index === lower.index + 1) checkStep(lower, higher, where)
     if (higher.plan.nextAddress < lower.plan.nextAddress)
       violate(5, `the address counter goes back between ${where}`)
     if (higher.plan.acts < lower.plan.acts) violate(3, `the count of acts goes back between ${where}`)
@@ -111,6 +160,7 @@ export function createPlanOracle(
     seen.add(key)
     const era = eraOf(certified, founders)
     const { index, term } = certified
+    if (newest === null || index > newest.index) newest = certified
     highest = Math.max(highest, index)
     const known = era.plans.get(index)
     if (known !== undefined && contentOf(known.plan) !== content) {
@@ -118,8 +168,13 @@ export function createPlanOracle(
     }
     if (index > 0) {
       const really = replication.signersOf({ term, index }, content)
-      const signed = era.founders.voters.filter((voter) => really.has(voter) || liars.has(voter))
-      if (signed.length * 2 <= era.founders.voters.length) {
+      const before = era.indexes.filter((other) => other < index).at(-1) ?? 0
+      const old = era.plans.get(before)?.plan.voters ?? era.founders.voters
+      const signedOf = (voters: readonly NodeId[]): NodeId[] =>
+        voters.filter((voter) => really.has(voter) || liars.has(voter))
+      const signed = signedOf([...new Set([...old, ...certified.plan.voters])])
+      const isMajority = (voters: readonly NodeId[]): boolean => signedOf(voters).length * 2 > voters.length
+      if (!isMajority(old) || !isMajority(certified.plan.voters)) {
         violate(
           9,
           `${id} holds plan ${short(content)} at ${term}.${index}, signed by ${signed.join(', ') || 'nobody'}`,
@@ -141,6 +196,7 @@ export function createPlanOracle(
   return {
     done: () => new Set([...done.values()].flatMap((ids) => [...ids])),
     highestIndex: () => highest,
+    newest: () => newest,
     logged: (machine, event, fields) => {
       // A node that finds two truths has found a broken rule, whichever it is.
       if (event === 'plan.conflict')

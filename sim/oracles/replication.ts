@@ -170,7 +170,12 @@ export function createReplicationOracle(violate: Violate): ReplicationOracle {
       if (durable.voting !== before?.voting) noteVoting(id, durable, before)
       // The only voter of a cluster certifies what it signs in one write.
       const { certified } = durable
-      if (certified !== before?.certified && certified?.plan.voters.join() === id) {
+      const wasOnly = before?.certified?.plan.voters.join() === id
+      if (
+        certified !== null &&
+        certified !== before?.certified &&
+        (wasOnly || certified.plan.voters.join() === id)
+      ) {
         noteSigned(id, certified, contentOf(certified.plan))
       }
     },

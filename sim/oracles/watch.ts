@@ -18,6 +18,8 @@ export interface Oracle {
   /** A core says something of note; only what it should never have to say is of interest. */
   logged?(machine: Machine, event: string, fields: LogFields): void
   datastoreJoined?(machine: Machine, datastore: Datastore): void
+  /** This machine took a member, voter or learner, out of the datastore's list. */
+  datastoreLeft?(machine: Machine, target: NodeId): void
 }
 
 /** @param rule number in DESIGN.md section 2. */

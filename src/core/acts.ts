@@ -7,7 +7,7 @@
 import { type Outcome, outcomeStatement } from './causes.ts'
 import { type Statement, statement } from './codec.ts'
 import type { Digest, Millis, NodeId } from './ids.ts'
-import { type Act, isMajority, type Plan } from './plan.ts'
+import { isMajority, type OwnAct, type Plan } from './plan.ts'
 import type { MessageOf } from './protocol.ts'
 import { isRecalling } from './restored.ts'
 import { nameIn, revisionOf, runsNewest } from './revisions.ts'
@@ -44,10 +44,10 @@ export const startActs = (now: Millis): ActState => ({
   heldSince: null,
 })
 
-/** The act that this node holds, by the certified plan. */
-export function ownAct(state: NodeState): Act | null {
+/** The act that this node holds, by the certified plan; what is done to it is none of its own. */
+export function ownAct(state: NodeState): OwnAct | null {
   const act = planOf(state)?.act ?? null
-  return act !== null && act.node === state.id ? act : null
+  return act !== null && act.kind !== 'remove' && act.node === state.id ? act : null
 }
 
 export const isPermitted = (state: NodeState): boolean => {
@@ -55,7 +55,7 @@ export const isPermitted = (state: NodeState): boolean => {
   return act !== null && state.acts.permitted === act.attempt
 }
 
-const permitStatement = (era: Digest, act: Act, nonce: string): Statement =>
+const permitStatement = (era: Digest, act: OwnAct, nonce: string): Statement =>
   statement('permit', era, act.kind, act.node, act.attempt, nonce)
 
 export function tickActs(turn: Turn): void {
@@ -101,7 +101,7 @@ export function tickActs(turn: Turn): void {
  * Permits count only together, and only for a moment: the first voter's word of a minute ago and the last
  * one's of now are no majority of any time, and the act may have been taken away in between.
  */
-function askAnew(turn: Turn, act: Act): NonNullable<ActState['asking']> {
+function askAnew(turn: Turn, act: OwnAct): NonNullable<ActState['asking']> {
   const { state } = turn
   state.acts.rounds += 1
   return {
@@ -116,7 +116,7 @@ function askAnew(turn: Turn, act: Act): NonNullable<ActState['asking']> {
  * Whether the holder has all that the act needs, so that nothing is waited for once it began: the binary, and
  * before the first change of a rollout the snapshot of what was before.
  */
-function isPrepared(state: NodeState, plan: Plan, act: Act): boolean {
+function isPrepared(state: NodeState, plan: Plan, act: OwnAct): boolean {
   const { prepared, snapshot } = state.distribution
   if (plan.settings.distribution !== 'k3s') return true
   if (prepared !== revisionOf(plan)) return false
@@ -129,7 +129,7 @@ function isPrepared(state: NodeState, plan: Plan, act: Act): boolean {
  * server is taken down only if each of a majority says that the others are a healthy one without it (rule 6):
  * the holder's own word does not count there, unless a person accepted the downtime.
  */
-function mayPermit(state: NodeState, act: Act): boolean {
+function mayPermit(state: NodeState, act: OwnAct): boolean {
   if (!isVoter(state) || state.blocked !== null || isRecalling(state)) return false
   const { certified, voting } = state.durable
   const holds = (plan: Plan | undefined): boolean =>
@@ -149,7 +149,7 @@ function mayGoDown({ id, distribution: facts }: NodeState, plan: Plan, node: Nod
 
 export function handlePermitAsk(turn: Turn, from: NodeId, message: MessageOf<'permit.ask'>): void {
   const { state } = turn
-  const act: Act = { kind: message.act, node: from, attempt: message.attempt }
+  const act: OwnAct = { kind: message.act, node: from, attempt: message.attempt }
   if (message.era !== state.genesisId || !mayPermit(state, act)) {
     log(turn, 'debug', 'permit.refused', { to: from, act: act.kind, attempt: act.attempt })
     return
@@ -176,7 +176,7 @@ export function handlePermit(turn: Turn, from: NodeId, message: MessageOf<'permi
   countPermits(turn, plan, act)
 }
 
-function countPermits(turn: Turn, plan: Plan, act: Act): boolean {
+function countPermits(turn: Turn, plan: Plan, act: OwnAct): boolean {
   const { acts } = turn.state
   if (acts.asking === null || !isMajority(plan.voters, acts.asking.signers)) return false
   acts.permitted = act.attempt
@@ -186,7 +186,7 @@ function countPermits(turn: Turn, plan: Plan, act: Act): boolean {
 }
 
 /** The act is done when the facts say so: signed once, told with every beat until the plan shows it. */
-function report(turn: Turn, plan: Plan, act: Act): void {
+function report(turn: Turn, plan: Plan, act: OwnAct): void {
   const { state } = turn
   const { distribution: facts, acts } = state
   const revision = revisionOf(plan)

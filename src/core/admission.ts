@@ -18,6 +18,8 @@ export interface AdmissionState {
   /** The last answer, for status. */
   answer: MessageOf<'join.answer'>['state'] | null
   lookupAt: Millis
+  /** When who is out and goes on talking is told so again. */
+  readonly toldOut: Map<NodeId, Millis>
 }
 
 export const startAdmission = (now: Millis): AdmissionState => ({
@@ -25,6 +27,7 @@ export const startAdmission = (now: Millis): AdmissionState => ({
   askNext: 0,
   answer: null,
   lookupAt: now,
+  toldOut: new Map(),
 })
 
 /** Asked again this often where no server is connected: a DHT look-up costs some hundred milliseconds of others. */

@@ -20,7 +20,7 @@ import {
 import type { NodeState } from './state.ts'
 import { BEAT_MS, FACTS_REPEAT_MS, HEARTBEAT_MS, SILENT_MS } from './timing.ts'
 import { after, type Deadline, send, type Turn } from './turn.ts'
-import { certifiedOf, isLeader, planOf } from './voters.ts'
+import { certifiedOf, isLeader, planOf, votersOf } from './voters.ts'
 
 interface Seen extends Aliveness {
   /** Version of the view in which this last changed. */
@@ -38,6 +38,8 @@ export interface BeatState {
   }
   /** A leader's: last facts of each node, in this leadership. */
   readonly facts: Map<NodeId, Facts>
+  /** A leader's: index of the plan that each node said it has, in this leadership. */
+  readonly indexes: Map<NodeId, number>
   /** A leader's: version of the view that each node said it has. */
   readonly seen: Map<NodeId, number>
   beatAt: Millis
@@ -53,6 +55,7 @@ export interface BeatState {
 export const startBeats = (now: Millis): BeatState => ({
   view: { term: term(0), version: 0, nodes: new Map(), datastore: null, datastoreVersion: 0 },
   facts: new Map(),
+  indexes: new Map(),
   seen: new Map(),
   beatAt: now,
   sentFacts: '',
@@ -111,6 +114,7 @@ function refreshView(turn: Turn, own: Facts): void {
       datastoreVersion: 0,
     }
     beats.facts.clear()
+    beats.indexes.clear()
     beats.seen.clear()
   }
   beats.facts.set(state.id, own)
@@ -125,7 +129,7 @@ function refreshView(turn: Turn, own: Facts): void {
     view.nodes.set(id, { id, alive, stage, version })
     changed = true
   }
-  const datastore = datastoreOf(state)
+  const datastore = datastoreOf(state, now)
   if (JSON.stringify(datastore) !== JSON.stringify(view.datastore)) {
     view.datastore = datastore
     view.datastoreVersion = version
@@ -135,8 +139,10 @@ function refreshView(turn: Turn, own: Facts): void {
 }
 
 /** The best informed member's word on the datastore: the healthy one with the most members. */
-function datastoreOf(state: NodeState): DatastoreView | null {
-  const words = sortedBy(state.beats.facts, ([id]) => id)
+function datastoreOf(state: NodeState, now: Millis): DatastoreView | null {
+  // What the silent said last may be of long ago.
+  const heard = [...state.beats.facts].filter(([id]) => id === state.id || hearsFrom(state, id, now))
+  const words = sortedBy(heard, ([id]) => id)
     .map(([, facts]) => facts.datastore)
     .filter((word) => word !== null)
   const weight = (word: DatastoreView): number => (word.healthy ? 1_000 : 0) + word.members.length
@@ -150,7 +156,7 @@ function heartbeat(turn: Turn): void {
   const { state } = turn
   const certified = certifiedOf(state)
   if (certified === null) return
-  for (const id of certified.plan.voters) {
+  for (const id of votersOf(state)) {
     send(turn, id, {
       kind: 'lead',
       era: eraTag(certified.plan.era),
@@ -178,7 +184,8 @@ function beat(turn: Turn, facts: Facts): void {
   const { leader, role } = state.replication
   if (certified === null) return
   if (leader !== null) {
-    if (role === 'idle') sendBeat(turn, leader, facts)
+    // The leader asks voters itself, as soon as it knows them for such.
+    if (role === 'idle' || !certified.plan.voters.includes(state.id)) sendBeat(turn, leader, facts)
     return
   }
   if (role !== 'idle' || facts.stage === 'joining') return
@@ -218,8 +225,9 @@ const isOurs = (state: NodeState, tag: string): boolean =>
 export function handleLead(turn: Turn, from: NodeId, message: MessageOf<'lead'>, facts: Facts): void {
   const { state } = turn
   if (!isOurs(state, message.era)) return
-  if (!followLeader(turn, from, message.term)) return
+  // First: of a leader that a newer plan made a voter, this node has yet to learn.
   pullIfBehind(turn, from, message.planIndex)
+  if (!followLeader(turn, from, message.term)) return
   takeView(state, message.term, message.view)
   sendBeat(turn, from, facts)
 }
@@ -233,6 +241,7 @@ export function handleBeat(turn: Turn, from: NodeId, message: MessageOf<'beat'>)
     return
   }
   voterAnswered(turn, from)
+  state.beats.indexes.set(from, message.planIndex)
   const isOurTerm = message.term === state.replication.leaderTerm
   state.beats.seen.set(from, isOurTerm ? message.seen : 0)
   if (message.facts !== null) state.beats.facts.set(from, message.facts)
@@ -242,7 +251,7 @@ export function handleBeat(turn: Turn, from: NodeId, message: MessageOf<'beat'>)
   }
   // Voters hear the leader twice a second anyway; only the others need an answer. And who has sent no facts
   // to this leadership yet is asked for them by an answer that names its term.
-  if (!plan.voters.includes(from)) answerBeat(turn, from, isOurTerm ? message.seen : 0)
+  if (!votersOf(state).includes(from)) answerBeat(turn, from, isOurTerm ? message.seen : 0)
 }
 
 function answerBeat(turn: Turn, to: NodeId, seen: number): void {
@@ -275,8 +284,8 @@ export function handleBeatAnswer(turn: Turn, from: NodeId, message: MessageOf<'b
     return
   }
   const hadFacts = state.replication.leader === from && state.replication.leaderTerm === message.term
-  if (!followLeader(turn, from, message.term)) return
   pullIfBehind(turn, from, message.planIndex)
+  if (!followLeader(turn, from, message.term)) return
   takeView(state, message.term, message.view)
   if (!hadFacts) state.beats.beatAt = turn.now
 }

@@ -5,23 +5,17 @@
  */
 
 import { applyCause } from './changes.ts'
+import { blockIfOut } from './departure.ts'
 import { beginReplication, enterTerm, leaveTermBehind, stepDown } from './election.ts'
 import { announce } from './gossip.ts'
 import type { NodeId } from './ids.ts'
-import {
-  type CertifiedPlan,
-  memberOf,
-  type Plan,
-  planHashOf,
-  verifyCertifiedPlan,
-  votersBefore,
-} from './plan.ts'
+import { type CertifiedPlan, memberOf, type Plan, planHashOf, verifyCertifiedPlan } from './plan.ts'
 import type { MessageOf } from './protocol.ts'
-import { isRecalling, keepSignatures, rememberSigned } from './restored.ts'
+import { beginRecall, isRecalling, keepSignatures, rememberSigned } from './restored.ts'
 import type { Entry } from './state.ts'
 import { GOSSIP_FANOUT } from './timing.ts'
 import { log, persist, refuse, send, type Turn } from './turn.ts'
-import { certifiedOf, genesisOf, isAfter, isMember, isVoter, sameIds } from './voters.ts'
+import { certifiedOf, genesisOf, isAfter, isMember, isVoter } from './voters.ts'
 
 export function handlePlanPull(turn: Turn, from: NodeId, message: MessageOf<'plan.pull'>): void {
   const certified = certifiedOf(turn.state)
@@ -68,6 +62,7 @@ export function adoptCertified(turn: Turn, certified: CertifiedPlan): void {
   const { state } = turn
   const { durable, replication } = state
   const { voting } = durable
+  const wasVoter = isVoter(state)
   const carried = carryOver(turn, voting.accepted, durable.certified, certified)
   if (carried === 'lost') {
     enterConflict(
@@ -78,6 +73,7 @@ export function adoptCertified(turn: Turn, certified: CertifiedPlan): void {
   }
   persist(turn, { certified, voting: { ...voting, accepted: carried } })
   keepSignatures(turn, certified)
+  blockIfOut(turn)
   // A certified plan proves that its term was led: nobody may act in an older one.
   if (certified.term > voting.term) enterTerm(turn, certified.term)
   if (replication.leadership === null) leaveTermBehind(turn, certified.term)
@@ -104,7 +100,9 @@ export function adoptCertified(turn: Turn, certified: CertifiedPlan): void {
     leadership.offer = null
   }
   const isAble = isVoter(state) && state.blocked === null && !isRecalling(state)
-  if (replication.role === 'idle' && isAble) beginReplication(turn, false)
+  // Who votes by others' word alone may have said more than its disk knows.
+  if (!wasVoter && isVoter(state)) beginRecall(turn)
+  if (replication.role === 'idle' && isAble && !isRecalling(state)) beginReplication(turn, false)
   else if (replication.role !== 'idle' && !isVoter(state)) {
     if (replication.leadership !== null) stepDown(turn, 'no longer a voter')
     replication.role = 'idle'
@@ -133,22 +131,4 @@ function carryOver(
     if (cause !== undefined) plan = applyCause(crypto, plan, cause)
   }
   return 'lost'
-}
-
-/** The chain of voter changes as the plan after `certified` needs it: with its own change, if it made one. */
-export function chainAfter(turn: Turn, certified: CertifiedPlan): CertifiedPlan['chain'] {
-  const genesis = genesisOf(turn.state)
-  if (genesis === null || sameIds(votersBefore(genesis, certified.chain), certified.plan.voters))
-    return certified.chain
-  return [
-    ...certified.chain,
-    {
-      term: certified.term,
-      index: certified.index,
-      plan: planHashOf(turn.crypto, certified.plan),
-      base: certified.base,
-      voters: certified.plan.voters,
-      signatures: certified.signatures,
-    },
-  ]
 }

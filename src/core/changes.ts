@@ -4,7 +4,9 @@
  */
 import type { Cause } from './causes.ts'
 import { admit } from './changes/admission.ts'
+import { isRefusal, obey, type Refusal } from './changes/commands.ts'
 import { abortJoin, endAct, initialise, join } from './changes/datastore.ts'
+import { leave, leaveDatastore, promoteSpare, removeServer, rename } from './changes/membership.ts'
 import { endRollout, haltRollout, turnAgent, turnedAgent, upgrade } from './changes/rollout.ts'
 import type { Crypto } from './crypto.ts'
 import { assertNever } from './ids.ts'
@@ -12,13 +14,19 @@ import { HISTORY_MAX, type Next, type Plan } from './plan.ts'
 
 /** The change that a cause makes, or null where it does not follow from the plan: then no honest voter signs it. */
 export function applyCause(crypto: Crypto, plan: Plan, cause: Cause): Plan | null {
+  const result = change(crypto, plan, cause)
+  return result === null || isRefusal(result) ? null : result
+}
+
+/** As {@link applyCause}, but a refused command says why. */
+export function change(crypto: Crypto, plan: Plan, cause: Cause): Plan | Refusal | null {
   const { what } = cause
   const next: Next = (changes, node, name = what.kind) => ({
     ...plan,
     ...changes,
     history: [
       ...plan.history,
-      { index: cause.index, term: cause.term, cause: name, node, at: cause.at },
+      { index: cause.index, term: cause.term, cause: name, node, at: cause.at, by: givenBy(what) },
     ].slice(-HISTORY_MAX),
   })
   switch (what.kind) {
@@ -44,10 +52,27 @@ export function applyCause(crypto: Crypto, plan: Plan, cause: Cause): Plan | nul
       return haltRollout(plan, what.node, what.number, what.reason, next)
     case 'rolled':
       return endRollout(plan, what.number, next)
+    case 'promote':
+      return promoteSpare(plan, what.sealed, next)
+    case 'remove':
+      return removeServer(plan, what.node, what.why, next)
+    case 'datastore-left':
+      return leaveDatastore(plan, what.node, what.attempt, next)
+    case 'left':
+      return leave(plan, what.node, what.attempt, next)
+    case 'rename':
+      return rename(plan, what.node, next)
+    case 'command':
+      return obey(crypto, plan, what, cause.index, next)
     default:
       return assertNever(what)
   }
 }
+
+const givenBy = (what: Cause['what']): Plan['history'][number]['by'] =>
+  what.kind === 'command'
+    ? { who: what.ordered.who, where: what.ordered.origin, why: what.ordered.why }
+    : null
 
 /** All causes in turn; null as soon as one does not follow. */
 export function applyCauses(crypto: Crypto, plan: Plan, causes: readonly Cause[]): Plan | null {

@@ -2,7 +2,6 @@
  * What this node puts into the DHT and what it makes of what it finds there: the outcome of an election, with
  * the votes that prove it. Decides when a leader publishes and whom a finder dials.
  */
-import { chainAfter } from './certified.ts'
 import type { Leadership } from './election.ts'
 import { type LeaderRecord, leaderRecordKey, verifyLeaderRecord } from './leader-record.ts'
 import { rememberVote } from './restored.ts'
@@ -21,7 +20,7 @@ export function publish(turn: Turn, leadership: Leadership): void {
     leader: state.id,
     addresses: state.addresses.slice(0, 32),
     votes: [...leadership.votes],
-    chain: chainAfter(turn, certified),
+    chain: [...leadership.chain],
   }
   turn.effects.push({ kind: 'publish', record })
 }

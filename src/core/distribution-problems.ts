@@ -120,6 +120,7 @@ const ACT_TEXTS = {
   initialise: 'initialise the datastore',
   join: 'join the datastore',
   upgrade: 'be healthy with the new settings',
+  remove: 'leave the datastore and the servers',
 } as const
 
 export function waitingForDistribution(

@@ -11,7 +11,7 @@ import { endsAct } from './causes.ts'
 import type { Member } from './genesis.ts'
 import { assertNever, compareText } from './ids.ts'
 import type { DatastoreMember, DistributionOrder } from './orders.ts'
-import { type Act, isServer, memberOf, type Plan } from './plan.ts'
+import { type Act, departedOf, isLeaving, isServer, memberOf, nameOf, type Plan } from './plan.ts'
 import type { Facts } from './protocol.ts'
 import { isQueued, request } from './replication.ts'
 import { isRecalling } from './restored.ts'
@@ -22,7 +22,7 @@ import { agentSecretOf, serverSecretOf } from './secrets.ts'
 import type { NodeState } from './state.ts'
 import { INITIALISE_DEADLINE_MS, JOIN_DEADLINE_MS, K3S_DEADLINE_MS } from './timing.ts'
 import { log, type Turn } from './turn.ts'
-import { isLeader, planOf } from './voters.ts'
+import { isLeader, mayOrder, planOf } from './voters.ts'
 
 // --- the leader's side ---------------------------------------------------------------------------------
 
@@ -91,7 +91,8 @@ function serversReady(turn: Turn, plan: Plan): Member[] {
 function watchHolder(turn: Turn, plan: Plan): void {
   const { state, now } = turn
   const { act } = plan
-  if (act === null) return
+  // What is done to a server is driven by membership.ts: time alone ends it never (rule 6).
+  if (act === null || act.kind === 'remove') return
   const outcome = act.node === state.id ? state.acts.outcome : (factsOf(state, act.node)?.outcome ?? null)
   // An outcome that no voter would sign ends nothing, and must not keep the act from being given up.
   if (outcome !== null && endsAct(turn.crypto, plan, outcome)) {
@@ -135,20 +136,22 @@ function patienceWith({ state, now }: Turn, plan: Plan, act: Act): number {
 export function distributionOrder(turn: Turn): DistributionOrder | null {
   const { state } = turn
   const plan = planOf(state)
-  if (plan === null || isRecalling(state) || (state.blocked !== null && !state.durable.restored)) return null
-  const self = memberOf(plan, state.id)
+  if (plan === null || isRecalling(state) || !mayOrder(state)) return null
+  const member = memberOf(plan, state.id)
+  const self = member ?? departedOf(plan, state.id)
   if (plan.settings.distribution === 'none') return { kind: 'none' }
   if (self === undefined || state.genesisId === null) return null
   const secret = serverSecretOf(turn, plan)
   const members = plan.datastore.members
     .flatMap((id) => memberOf(plan, id) ?? [])
-    .filter((m) => m.id !== self.id)
+    .filter((m) => m.id !== self.id && !isLeaving(plan, m.id))
   const common = {
     epoch: plan.datastore.epoch,
     genesis: state.genesisId,
     self: asDatastoreMember(self),
     members: members.map(asDatastoreMember),
     clusterId: plan.datastore.clusterId,
+    gone: isLeader(state) ? goneNames(plan) : [],
     evict: plan.datastore.aborted.flatMap((id) => memberOf(plan, id)?.name ?? []),
   }
   const action = secret === null || state.durable.restored ? 'stop' : actionOf(state, plan)
@@ -158,14 +161,15 @@ export function distributionOrder(turn: Turn): DistributionOrder | null {
   const revision = ownRevision(state, plan)
   if (target === null || revision === null) return { kind: 'none' }
   const agentSecret = agentSecretOf(turn, plan)
-  const mayRun = plan.datastore.clusterId !== null && agentSecret !== null
+  const mayRun = member !== undefined && plan.datastore.clusterId !== null && agentSecret !== null
+  const isServing =
+    member === undefined ? departedOf(plan, state.id)?.server === true : member.role === 'server'
   return {
     kind: 'k3s',
     ...common,
-    role: self.role,
-    action: self.role === 'server' ? action : mayRun ? 'run' : 'stop',
+    role: isServing ? 'server' : 'agent',
+    action: isServing ? action : mayRun ? 'run' : 'stop',
     servers: plan.members.filter(({ role }) => role === 'server').map(asDatastoreMember),
-    gone: [],
     secret,
     agentSecret,
     settings: revision.settings,
@@ -200,7 +204,22 @@ function actionOf(state: NodeState, plan: Plan): 'initialise' | 'join' | 'run' |
   return act.kind === 'upgrade' ? 'run' : act.kind
 }
 
-const asDatastoreMember = ({ id, name, address }: Member): DatastoreMember => ({ id, name, address })
+/**
+ * Whoever the distribution is to forget: the act's target, and those who left and may still be in its lists; of
+ * agents only k3s has any. Ordered to the leader alone, because a name may pass on to another machine, and who
+ * follows may be late.
+ */
+function goneNames(plan: Plan): string[] {
+  const { act } = plan
+  const target = act?.kind === 'remove' ? nameOf(plan, act.node) : null
+  const hasAgents = plan.settings.distribution === 'k3s'
+  const left = plan.departed.filter(
+    ({ server, name }) => (server || hasAgents) && !plan.members.some((m) => m.name === name),
+  )
+  return [...new Set([...(target === null ? [] : [target]), ...left.map(({ name }) => name)])]
+}
+
+const asDatastoreMember = ({ id, name, address }: DatastoreMember): DatastoreMember => ({ id, name, address })
 
 /** Whether this node carries out the distribution's part that its role has. */
 export function isDistributed(state: NodeState): boolean {

@@ -9,7 +9,7 @@ import type { Cause } from './causes.ts'
 import { sortedBy } from './codec.ts'
 import { type Millis, millis, type NodeId, type Term, term } from './ids.ts'
 import { voteStatement } from './leader-record.ts'
-import type { PlanSignature } from './plan.ts'
+import { isLeaving, type PlanSignature, type VoterChange } from './plan.ts'
 import type { MessageOf } from './protocol.ts'
 import { gaveWord, isRecalling, keepVote } from './restored.ts'
 import type { Entry, NodeState } from './state.ts'
@@ -33,7 +33,15 @@ import {
   sendAll,
   type Turn,
 } from './turn.ts'
-import { agreed, certifiedOf, isAfter, isVoter, lastEntry, votersOf } from './voters.ts'
+import { agreed, certifiedOf, chainAfter, isAfter, isVoter, lastEntry, votersOf } from './voters.ts'
+
+export interface Offer {
+  readonly entry: Entry
+  readonly signatures: Map<NodeId, Uint8Array>
+  retryAt: Millis
+  /** The only voter waits for the second one's signature before it gives its own, until then at most. */
+  readonly withdrawAt: Millis | null
+}
 
 export interface Leadership {
   readonly since: Millis
@@ -42,7 +50,11 @@ export interface Leadership {
   /** Changes that wait for the entry under way to be certified. */
   queue: Cause['what'][]
   /** The entry under way; null when the newest is certified. */
-  offer: { readonly entry: Entry; readonly signatures: Map<NodeId, Uint8Array>; retryAt: Millis } | null
+  offer: Offer | null
+  /** Index of an entry that was withdrawn: another may have signed it, so that it is never used again. */
+  burnt: number
+  /** The voters that elected it, as any node can check them. */
+  readonly chain: readonly VoterChange[]
   heartbeatAt: Millis
   publishAt: Millis
 }
@@ -136,6 +148,8 @@ function askForVotes(turn: Turn, pre: boolean): void {
   const asked = term(durable.voting.term + 1)
   replication.votes.clear()
   replication.electionAt = electionDue(turn)
+  // Who is on its way out leaves the lead to others, and still votes.
+  if (isLeaving(certified.plan, state.id)) return
   if (pre) {
     replication.role = 'pre-candidate'
     replication.votes.set(state.id, new Uint8Array())
@@ -143,7 +157,7 @@ function askForVotes(turn: Turn, pre: boolean): void {
     replication.role = 'candidate'
     gaveWord(state)
     persist(turn, { voting: { ...durable.voting, term: asked, vote: state.id } })
-    const bytes = voteStatement(crypto, state.genesisId, certified.plan.voters, asked, state.id)
+    const bytes = voteStatement(state.genesisId, asked, state.id)
     replication.votes.set(state.id, crypto.sign(bytes))
     log(turn, 'info', 'election.candidate', { term: asked })
   }
@@ -208,7 +222,7 @@ export function handlePoll(turn: Turn, from: NodeId, message: MessageOf<'poll'>)
   gaveWord(state)
   if (vote === null) persist(turn, { voting: { ...state.durable.voting, vote: from } })
   replication.electionAt = electionDue(turn)
-  const bytes = voteStatement(turn.crypto, state.genesisId, certified.plan.voters, message.term, from)
+  const bytes = voteStatement(state.genesisId, message.term, from)
   answer(true, turn.crypto.sign(bytes))
 }
 
@@ -228,14 +242,13 @@ export function handlePollAnswer(turn: Turn, from: NodeId, message: MessageOf<'p
     replication.votes.set(from, new Uint8Array())
   } else {
     if (replication.role !== 'candidate' || message.term !== durable.voting.term) return
-    const bytes = voteStatement(crypto, message.era, certified.plan.voters, message.term, state.id)
+    const bytes = voteStatement(message.era, message.term, state.id)
     if (message.signature === null || !crypto.verify(from, bytes, message.signature)) {
       refuse(turn, from, 'vote', 'not signed by the voter')
       return
     }
     replication.votes.set(from, message.signature)
-    const { voters } = certified.plan
-    keepVote(state, from, { voters, term: message.term, candidate: state.id, signature: message.signature })
+    keepVote(state, from, { term: message.term, candidate: state.id, signature: message.signature })
   }
   countVotes(turn)
 }
@@ -260,6 +273,8 @@ export function enterTerm(turn: Turn, entered: Term): void {
 function takeLead(turn: Turn): void {
   const { state, now } = turn
   const { replication } = state
+  const certified = certifiedOf(state)
+  if (certified === null) return
   const votes = sortedBy(replication.votes, ([id]) => id).map(([node, signature]) => ({ node, signature }))
   replication.role = 'leader'
   replication.leader = state.id
@@ -272,6 +287,8 @@ function takeLead(turn: Turn): void {
     votes,
     queue: [{ kind: 'lead' }],
     offer: null,
+    burnt: 0,
+    chain: chainAfter(turn, certified),
     heartbeatAt: now,
     publishAt: now,
   }
@@ -288,6 +305,24 @@ export function stepDown(turn: Turn, why: string): void {
   replication.electionAt = electionDue(turn)
 }
 
+/** Leadership transfer (Raft §3.10): the leader goes, and says to all who should stand at once. */
+export function resign(turn: Turn, successor: NodeId | null): void {
+  const { state } = turn
+  if (state.genesisId === null || state.replication.leadership === null) return
+  const { leaderTerm } = state.replication
+  sendAll(turn, votersOf(state), { kind: 'resign', era: state.genesisId, term: leaderTerm, successor })
+  stepDown(turn, 'hands over')
+}
+
+export function handleResign(turn: Turn, from: NodeId, message: MessageOf<'resign'>): void {
+  const { state } = turn
+  const { replication } = state
+  const isFollowed = replication.leader === from && replication.leaderTerm === message.term
+  if (message.era !== state.genesisId || !isFollowed || replication.role !== 'follower') return
+  loseLeader(turn)
+  replication.electionAt = message.successor === state.id ? turn.now : electionDue(turn)
+}
+
 /** A leader that no majority answers stops calling itself one (check-quorum). */
 export function checkQuorum(turn: Turn): void {
   const { state, now } = turn
@@ -300,7 +335,8 @@ export function checkQuorum(turn: Turn): void {
 /** Any word of a voter in the leader's term counts for check-quorum. */
 export function voterAnswered(turn: Turn, from: NodeId): void {
   const { replication } = turn.state
-  if (replication.leadership !== null && replication.acked.has(from)) replication.acked.set(from, turn.now)
+  const counts = replication.leadership !== null && votersOf(turn.state).includes(from)
+  if (counts) replication.acked.set(from, turn.now)
 }
 
 /**

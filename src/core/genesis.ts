@@ -40,12 +40,15 @@ export const memberSchema = z.strictObject({
   name: z.string().regex(NAME_PATTERN),
   address: z.string().max(64),
   role: z.enum(['server', 'agent']),
+  /** May become a server without a person's further word: a founder, or approved as one. */
+  mayServe: z.boolean(),
   sealKey: keySchema,
   wireguardKey: keySchema,
 })
 export type Member = z.infer<typeof memberSchema>
 
 export const sealedSecretSchema = z.strictObject({ node: nodeIdSchema, sealed: bytesSchema(512) })
+export type SealedSecret = z.infer<typeof sealedSecretSchema>
 
 export const genesisSchema = z.strictObject({
   version: z.literal(1),
@@ -123,6 +126,7 @@ export function genesisWithoutSecrets(
       name,
       address: addressFor(settings, firstAddressNumber + i, founder.claim),
       role: voters.includes(founder.node) ? 'server' : 'agent',
+      mayServe: true,
       sealKey: founder.claim.sealKey,
       wireguardKey: founder.claim.wireguardKey,
     }

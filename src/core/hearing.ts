@@ -6,7 +6,8 @@ import { handlePermit, handlePermitAsk } from './acts.ts'
 import { handleJoin, handleJoinAnswer } from './admission.ts'
 import { handleBeat, handleBeatAnswer, handleLead } from './beats.ts'
 import { handlePlanPull, handlePlanShare } from './certified.ts'
-import { handlePoll, handlePollAnswer } from './election.ts'
+import { handleCommand, handleCommandAnswer } from './commanding.ts'
+import { handlePoll, handlePollAnswer, handleResign } from './election.ts'
 import { handleAccepted, handlePrepare, handlePromise, handlePropose, handleRefused } from './founding.ts'
 import { handleDigest, handleInventory, handleRecords } from './gossip.ts'
 import { assertNever, type NodeId } from './ids.ts'
@@ -86,6 +87,9 @@ export function handleMessage(
     case 'certify':
       handleCertify(turn, from, message)
       return
+    case 'resign':
+      handleResign(turn, from, message)
+      return
     case 'plan.pull':
       handlePlanPull(turn, from, message)
       return
@@ -114,7 +118,10 @@ export function handleMessage(
       handleRecalled(turn, from, message)
       return
     case 'command':
+      handleCommand(turn, from, message)
+      return
     case 'command.answer':
+      handleCommandAnswer(turn, from, message)
       return
     case 'permit.ask':
       handlePermitAsk(turn, from, message)

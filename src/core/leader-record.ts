@@ -16,7 +16,6 @@ import {
   type VoterChange,
   voterChangeSchema,
   votersBefore,
-  votersHashOf,
 } from './plan.ts'
 import { countSchema, digestSchema, nodeIdSchema } from './record.ts'
 
@@ -35,13 +34,9 @@ const KEY_PREFIX = '/muster/leader/'
 
 export const leaderRecordKey = (genesis: Digest): string => `${KEY_PREFIX}${genesis}`
 
-export const voteStatement = (
-  crypto: Crypto,
-  era: Digest,
-  voters: readonly NodeId[],
-  termOfVote: number,
-  candidate: NodeId,
-) => statement('vote', era, votersHashOf(crypto, voters), termOfVote, candidate)
+/** A voter has one vote in a term, whoever the voters are: those before a change and after it count it alike. */
+export const voteStatement = (era: Digest, termOfVote: number, candidate: NodeId): Statement =>
+  statement('vote', era, termOfVote, candidate)
 
 export const encodeLeaderRecord = (record: LeaderRecord): Uint8Array => encode(record)
 
@@ -66,7 +61,7 @@ export function verifyLeaderRecord(
   if (record.era !== era) return false
   const voters = votersOfChain(crypto, genesis, era, record.chain)
   if (voters === null) return false
-  const bytes = voteStatement(crypto, era, voters, record.term, record.leader)
+  const bytes = voteStatement(era, record.term, record.leader)
   return isMajority(voters, signersOf(crypto, bytes, record.votes))
 }
 

@@ -3,19 +3,20 @@ import { recordOf } from './gossip.ts'
 import type { MeshOrder } from './orders.ts'
 import { memberOf } from './plan.ts'
 import type { NodeState } from './state.ts'
-import { planOf } from './voters.ts'
+import { leftOf, planOf } from './voters.ts'
 
-/** @returns null while this node is in no plan. */
+/** @returns null while this node is in no plan. Who left has nobody any more. */
 export function meshOrder(state: NodeState): MeshOrder | null {
   const plan = planOf(state)
-  const self = plan === null ? undefined : memberOf(plan, state.id)
-  if (plan === null || self === undefined || state.blocked !== null) return null
+  const left = leftOf(state)
+  const self = plan === null ? undefined : (memberOf(plan, state.id) ?? left)
+  if (plan === null || self === undefined || (state.blocked !== null && left === undefined)) return null
   return {
     mode: plan.settings.vpnMode,
     address: self.address,
     cidr: plan.settings.vpnCidr,
     network: state.settings.network,
-    peers: plan.members
+    peers: (left === undefined ? plan.members : [])
       .filter((member) => member.id !== state.id)
       .map(({ id, name, address, wireguardKey }) => ({
         id,

@@ -9,6 +9,7 @@
  *   meshing       is in the plan: interface and paths to all who are alive       (mesh.ts)
  *   distributing  server: until its member of the datastore is a healthy voter   (distribution.ts, acts.ts)
  *   ready         everything that the plan wants of it is true
+ *   leaving       a server that is on its way out: its datastore first, then its vote  (membership.ts)
  *   blocked       a question for a person: reports, but neither founds, votes nor joins
  *
  * The host's duties with the effects of one step, in this order: write and fsync `persist`, if there is one;
@@ -18,8 +19,9 @@
 import { actDeadlines, startActs, tickActs } from './acts.ts'
 import { admissionDeadlines, startAdmission, tickAdmission } from './admission.ts'
 import { beatDeadlines, startBeats, tickBeats } from './beats.ts'
-import { takeCommand } from './commanding.ts'
+import { commandDeadlines, startCommands, takeCommand, tickCommands } from './commanding.ts'
 import type { Crypto } from './crypto.ts'
+import { blockIfOut, mayHear, shunRevoked, tellOut } from './departure.ts'
 import { handleLeaderRecords } from './dht.ts'
 import { distributionOrder, isDistributed, ownRole, rolloutFacts, tickDistribution } from './distribution.ts'
 import { beginReplication, leaderDisconnected, startReplication } from './election.ts'
@@ -38,9 +40,10 @@ import {
 import { handleMessage, hear } from './hearing.ts'
 import { assertNever, type Millis } from './ids.ts'
 import { startJoining } from './joining.ts'
+import { membershipDeadlines, startMembership, tickMembership } from './membership.ts'
 import { meshOrder, meshOrderText } from './mesh.ts'
 import { isAnyUnreachable } from './paths.ts'
-import { firstPlan } from './plan.ts'
+import { firstPlan, isLeaving } from './plan.ts'
 import { problemDeadlines, tickProblems } from './problems.ts'
 import type { Facts } from './protocol.ts'
 import { replicationDeadlines, tickReplication } from './replication.ts'
@@ -60,7 +63,7 @@ import { type Durable, freshDurable, type NodeState } from './state.ts'
 import type { Stage } from './status.ts'
 import { MESH_PATIENCE_MS } from './timing.ts'
 import { type Deadline, log, NEVER, persist, send, type Turn } from './turn.ts'
-import { certifiedOf, isMember } from './voters.ts'
+import { certifiedOf, isLeader, isMember, mayOrder, planOf } from './voters.ts'
 
 /** A node as the daemon starts it, with what its disk remembers. */
 export function start(crypto: Crypto, now: Millis, given: Start): { state: NodeState; effects: Effect[] } {
@@ -91,6 +94,8 @@ export function start(crypto: Crypto, now: Millis, given: Start): { state: NodeS
     beats: startBeats(now),
     joining: startJoining(now),
     admission: startAdmission(now),
+    membership: startMembership(now),
+    commands: startCommands(),
     acts: startActs(now),
     recall: startRecall(now),
     secrets: startSecrets(now),
@@ -100,13 +105,14 @@ export function start(crypto: Crypto, now: Millis, given: Start): { state: NodeS
     meshUpAt: null,
     meshed: false,
     startedAt: now,
-    lastOrders: { meshBasis: [], mesh: '', distributionBasis: [], distribution: '', shown: [] },
+    lastOrders: { meshBasis: [], mesh: '', distributionBasis: [], distribution: '', shown: [], shunned: '' },
     problemsAt: now,
     since: new Map(),
   }
   const isNew = given.durable === null && given.damaged === null
   const turn: Turn = { now, crypto, state, effects: [], dirty: isNew }
   blockIfForeign(turn, given)
+  blockIfOut(turn)
   log(turn, 'info', 'node.started', { id: state.id, name: state.claim.name, version: state.version })
   if (state.durable.certified !== null) {
     state.replication.leaderTerm = state.durable.certified.term
@@ -156,7 +162,7 @@ function handleEvent(turn: Turn, event: Event): void {
       return
     case 'message':
       hear(turn, event.from)
-      handleMessage(turn, event.from, event.message, factsNow)
+      if (mayHear(turn, event.from, event.message)) handleMessage(turn, event.from, event.message, factsNow)
       return
     case 'connected':
       state.links.set(event.peer, now)
@@ -164,6 +170,8 @@ function handleEvent(turn: Turn, event: Event): void {
       state.beats.sentFacts = ''
       handleConnected(turn, event.peer)
       recallFrom(turn, event.peer)
+      tellOut(turn, event.peer)
+      shunRevoked(turn, event.peer)
       return
     case 'disconnected':
       state.links.delete(event.peer)
@@ -207,10 +215,13 @@ function finish(turn: Turn): Effect[] {
   tickReplication(turn)
   tickActs(turn)
   if (certifiedOf(turn.state) !== null) tickBeats(turn, factsNow(turn))
+  tickMembership(turn)
+  tickCommands(turn)
   tickDistribution(turn)
   tickSecrets(turn)
   tickAdmission(turn)
   giveOrders(turn)
+  shunRevoked(turn)
   showChanges(turn)
   tickGossip(turn)
   tickProblems(turn)
@@ -252,7 +263,7 @@ function giveOrders(turn: Turn): void {
   const { lastOrders, distribution } = state
   const certified = certifiedOf(state)
   const { restored } = state.durable
-  if (certified === null || (state.blocked !== null && !restored)) return
+  if (certified === null || !mayOrder(state)) return
   const { term, index } = certified
   const meshBasis = [term, index, restored, isRecalling(state), state.gossip.changes]
   if (!sameItems(lastOrders.meshBasis, meshBasis)) {
@@ -267,7 +278,7 @@ function giveOrders(turn: Turn): void {
   const { permitted } = state.acts
   const { dataEpoch, revision } = distribution
   const generation = state.durable.agentSecret?.generation ?? null
-  const owned = [permitted, dataEpoch, revision, generation]
+  const owned = [isLeader(state), permitted, dataEpoch, revision, generation]
   const distributionBasis = [term, index, restored, isRecalling(state), ...owned]
   if (!sameItems(lastOrders.distributionBasis, distributionBasis)) {
     lastOrders.distributionBasis = distributionBasis
@@ -318,6 +329,8 @@ export function stageOf(state: NodeState, now: Millis): Stage {
     return here >= foundingQuorum(state.settings.expect) ? 'founding' : 'discovering'
   }
   if (!isMember(state)) return 'joining'
+  const plan = planOf(state)
+  if (plan !== null && isLeaving(plan, state.id)) return 'leaving'
   if (!state.mesh.up || !state.meshed) return 'meshing'
   return isDistributed(state) ? 'ready' : 'distributing'
 }
@@ -344,6 +357,7 @@ function adoptMachine(turn: Turn): void {
   const changes: Partial<Durable> = { fingerprint: state.fingerprint }
   persist(turn, changes)
   state.blocked = state.durable.restored ? RESTORED : null
+  blockIfOut(turn)
   log(turn, 'info', 'node.adopted')
   if (state.durable.certified === null) return
   beginRecall(turn)
@@ -368,5 +382,7 @@ const DEADLINES: readonly ((state: NodeState, now: Millis) => readonly Deadline[
   recallDeadlines,
   secretDeadlines,
   admissionDeadlines,
+  membershipDeadlines,
+  commandDeadlines,
   problemDeadlines,
 ]

@@ -75,6 +75,8 @@ export type DistributionOrder =
       readonly members: readonly DatastoreMember[]
       /** Datastore ID recorded as done; null before. */
       readonly clusterId: string | null
+      /** Names of members, voters too, that are to be removed from the list: ordered to the leader only. */
+      readonly gone: readonly string[]
       /** Names whose *learner* entries are left over from an aborted join and may be removed. */
       readonly evict: readonly string[]
       /** 32 bytes from which the servers derive the cluster's own CA. Secret. */

@@ -22,6 +22,9 @@ export const RULES = 1
 /** Lines of history that a plan carries. */
 export const HISTORY_MAX = 64
 
+/** Most commands within the window in which one is good: whoever gives more must wait. */
+export const COMMANDS_MAX = 64
+
 export const stageSchema = z.enum([
   'discovering',
   'founding',
@@ -33,16 +36,46 @@ export const stageSchema = z.enum([
   'leaving',
 ])
 
-/** Steps that are dangerous, one at a time. */
-export const actKindSchema = z.enum(['initialise', 'join', 'upgrade'])
+/** Steps that are dangerous, one at a time, and carried out by their holder with a majority's permit. */
+export const ownActKindSchema = z.enum(['initialise', 'join', 'upgrade'])
 
-const actSchema = z.strictObject({
-  kind: actKindSchema,
-  node: nodeIdSchema,
-  /** Counts every act of the era: no two acts share a number. For initialise it is the epoch's ticket. */
-  attempt: countSchema,
-})
+const actSchema = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: ownActKindSchema,
+    node: nodeIdSchema,
+    /** Counts every act of the era: no two acts share a number. For initialise it is the epoch's ticket. */
+    attempt: countSchema,
+  }),
+  /** Done to a server by whoever leads: out of the datastore, then of the voters, then of the plan. */
+  z.strictObject({
+    kind: z.literal('remove'),
+    node: nodeIdSchema,
+    attempt: countSchema,
+    why: z.enum(['removed', 'dead', 'replaced', 'revoked', 'demoted']),
+    /** Who takes its name afterwards. */
+    successor: nodeIdSchema.nullable(),
+  }),
+])
 export type Act = z.infer<typeof actSchema>
+export type RemoveAct = Extract<Act, { kind: 'remove' }>
+/** Carried out by its node itself. */
+export type OwnAct = Exclude<Act, RemoveAct>
+
+/** Most of those who left that a plan remembers. The revoked are never forgotten. */
+export const DEPARTED_MAX = 256
+
+const departedSchema = z.strictObject({
+  id: nodeIdSchema,
+  name: z.string().max(63),
+  /** Never given again (rule 5); empty for who was revoked before it had one. */
+  address: z.string().max(64),
+  why: z.enum(['removed', 'dead', 'replaced', 'revoked']),
+  /** It had the servers' secrets. */
+  server: z.boolean(),
+  /** Who takes its name once nothing of it is left. */
+  successor: nodeIdSchema.nullable(),
+})
+export type Departed = z.infer<typeof departedSchema>
 
 const datastoreSchema = z.strictObject({
   /** Number of the initialisation that is under way or done; 0 before the first. */
@@ -63,6 +96,10 @@ const historySchema = z.strictObject({
   node: nodeIdSchema.nullable(),
   /** Wall clock of the leader that proposed it, milliseconds since 1970: for people, never compared. */
   at: countSchema,
+  /** Of a person's command: who gave it, at which node, and why. */
+  by: z
+    .strictObject({ who: z.string().max(64), where: nodeIdSchema, why: z.string().max(256).nullable() })
+    .nullable(),
 })
 
 export const planSchema = z.strictObject({
@@ -73,6 +110,8 @@ export const planSchema = z.strictObject({
   members: z.array(memberSchema).max(4_096),
   /** Ordered by ID. */
   voters: z.array(nodeIdSchema).min(1).max(8),
+  /** In the order in which they left. */
+  departed: z.array(departedSchema).max(DEPARTED_MAX),
   nextAddress: countSchema,
   secrets: z.array(sealedSecretSchema).max(16),
   acts: countSchema,
@@ -82,6 +121,8 @@ export const planSchema = z.strictObject({
   agentGeneration: countSchema,
   /** The last one; null before the settings first change. */
   rollout: rolloutSchema.nullable(),
+  /** Commands carried out lately, so that none is carried out twice. */
+  commands: z.array(z.strictObject({ id: digestSchema, index: countSchema })).max(COMMANDS_MAX),
   history: z.array(historySchema).max(HISTORY_MAX),
 })
 export type Plan = z.infer<typeof planSchema>
@@ -157,6 +198,7 @@ export function firstPlan(crypto: Crypto, genesis: Genesis, era: Digest): Certif
     settings: genesis.settings,
     members: genesis.members,
     voters: genesis.voters,
+    departed: [],
     nextAddress: genesis.nextAddress,
     secrets: genesis.secrets,
     acts: 0,
@@ -164,6 +206,7 @@ export function firstPlan(crypto: Crypto, genesis: Genesis, era: Digest): Certif
     datastore: { epoch: 0, initialiser: null, clusterId: null, members: [], aborted: [] },
     agentGeneration: 0,
     rollout: null,
+    commands: [],
     history: [],
   }
   return { term: term(0), index: 0, base: hashOf(crypto, 'no base', era), plan, signatures: [], chain: [] }
@@ -182,6 +225,13 @@ export function memberOf({ members }: Plan, id: NodeId): Member | undefined {
   }
   return index.get(id)
 }
+export const departedOf = (plan: Plan, id: NodeId): Departed | undefined =>
+  plan.departed.find((left) => left.id === id)
+export const nameOf = (plan: Plan, id: NodeId): string =>
+  (memberOf(plan, id) ?? departedOf(plan, id))?.name ?? id
+/** Whether the act under way takes this server out. */
+export const isLeaving = (plan: Plan, id: NodeId): boolean =>
+  plan.act?.kind === 'remove' && plan.act.node === id
 export const isServer = (plan: Plan, id: NodeId): boolean => memberOf(plan, id)?.role === 'server'
 export const isMajority = (voters: readonly NodeId[], signers: ReadonlySet<NodeId>): boolean =>
   voters.filter((id) => signers.has(id)).length * 2 > voters.length

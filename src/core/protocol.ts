@@ -10,7 +10,7 @@ import { decode, encode } from './codec.ts'
 import { orderedCommandSchema } from './commands.ts'
 import { acceptanceSchema, certifiedGenesisSchema, genesisSchema } from './genesis.ts'
 import { type Digest, term } from './ids.ts'
-import { actKindSchema, certifiedPlanSchema, planSignatureSchema, stageSchema } from './plan.ts'
+import { certifiedPlanSchema, ownActKindSchema, planSignatureSchema, stageSchema } from './plan.ts'
 import {
   bytesSchema,
   claimSchema,
@@ -220,6 +220,13 @@ export const messageSchema = z.discriminatedUnion('kind', [
     plan: digestSchema,
     signatures: z.array(planSignatureSchema).max(16),
   }),
+  /** A leader that is to go names who should lead next: nobody waits for its silence. */
+  z.strictObject({
+    kind: z.literal('resign'),
+    era: digestSchema,
+    term: termSchema,
+    successor: nodeIdSchema.nullable(),
+  }),
   z.strictObject({ kind: z.literal('plan.pull'), era: digestSchema, index: countSchema }),
   z.strictObject({ kind: z.literal('plan.share'), certified: certifiedPlanSchema }),
   // beats.ts
@@ -277,7 +284,6 @@ export const messageSchema = z.discriminatedUnion('kind', [
       .nullable(),
     vote: z
       .strictObject({
-        voters: z.array(nodeIdSchema).max(16),
         term: termSchema,
         candidate: nodeIdSchema,
         signature: signatureSchema,
@@ -298,14 +304,14 @@ export const messageSchema = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('permit.ask'),
     era: digestSchema,
-    act: actKindSchema,
+    act: ownActKindSchema,
     attempt: countSchema,
     nonce: z.string().min(1).max(64),
   }),
   z.strictObject({
     kind: z.literal('permit'),
     era: digestSchema,
-    act: actKindSchema,
+    act: ownActKindSchema,
     attempt: countSchema,
     nonce: z.string().min(1).max(64),
     signature: signatureSchema,
@@ -323,8 +329,8 @@ export const messageSchema = z.discriminatedUnion('kind', [
 export type Message = z.infer<typeof messageSchema>
 export type MessageOf<K extends Message['kind']> = Extract<Message, { kind: K }>
 
-/** Largest encoded message, bytes; the network refuses larger frames. */
-export const MESSAGE_BYTES_MAX = 1024 * 1024
+/** Largest encoded message, bytes: a whole plan of 4,096 members and its chain. The network refuses larger frames. */
+export const MESSAGE_BYTES_MAX = 2 * 1024 * 1024
 
 export class ProtocolError extends Error {
   readonly code = 'MUSTER_E_PROTOCOL'

@@ -10,13 +10,15 @@
  */
 
 import type { Cause } from './causes.ts'
-import { adoptCertified, chainAfter } from './certified.ts'
+import { adoptCertified } from './certified.ts'
 import { applyCause, applyCauses } from './changes.ts'
 import { type Statement, sortedBy } from './codec.ts'
 import { publish } from './dht.ts'
 import {
+  beginReplication,
   checkQuorum,
   electionDeadlines,
+  enterTerm,
   followLeader,
   type Leadership,
   stepDown,
@@ -26,11 +28,11 @@ import {
 import type { NodeId } from './ids.ts'
 import { type CertifiedPlan, certifies, type PlanSignature, planHashOf, planStatement } from './plan.ts'
 import { CAUSES_MAX, type MessageOf } from './protocol.ts'
-import { gaveWord, keepEntry } from './restored.ts'
+import { gaveWord, isRecalling, keepEntry } from './restored.ts'
 import type { Entry, NodeState } from './state.ts'
-import { PUSH_MAX, REPLICATION_RETRY_MS } from './timing.ts'
+import { CHAIN_MAX, PUSH_MAX, REPLICATION_RETRY_MS, SECOND_VOTER_MS } from './timing.ts'
 import { after, type Deadline, log, NEVER, persist, refuse, send, sendAll, type Turn } from './turn.ts'
-import { agreed, certifiedOf, isAfter, votersOf } from './voters.ts'
+import { agreed, certifiedOf, chainAfter, isAfter, sameIds } from './voters.ts'
 
 export function tickReplication(turn: Turn): void {
   const { state, now } = turn
@@ -45,6 +47,7 @@ export function tickReplication(turn: Turn): void {
     checkQuorum(turn)
     if (replication.leadership === null) return
     offerNext(turn)
+    withdrawUnsigned(turn, leadership)
     if (leadership.offer !== null && now >= leadership.offer.retryAt) sendOffer(turn, leadership.offer)
     if (now >= leadership.publishAt) publish(turn, leadership)
     return
@@ -82,29 +85,87 @@ function offerNext(turn: Turn): void {
   if (leadership === null || leadership.offer !== null || certified === null) return
   const { voting } = state.durable
   if (voting.accepted === null && leadership.queue.length === 0) return
-  const index = Math.max(certified.index, voting.accepted?.index ?? 0) + 1
+  const index = Math.max(certified.index, voting.accepted?.index ?? 0, leadership.burnt) + 1
   const causes: Cause[] = [...(voting.accepted?.causes ?? [])]
   let plan = voting.accepted?.plan ?? certified.plan
   const at = Math.max(0, Math.round(now + state.wallOffsetMs))
   while (leadership.queue.length > 0 && causes.length < CAUSES_MAX) {
-    const what = leadership.queue.shift()
+    const what = leadership.queue[0]
     if (what === undefined) break
     const cause: Cause = { what, by: state.id, term: voting.term, index, at }
     const changed = applyCause(crypto, plan, cause)
+    const isVoterChange = changed !== null && !sameIds(changed.voters, plan.voters)
+    if (isVoterChange && (causes.length > 0 || !mayChangeVoters(state))) break
+    leadership.queue.shift()
     if (changed === null) {
       log(turn, 'debug', 'plan.cause-dropped', { cause: what.kind })
       continue
     }
     plan = changed
     causes.push(cause)
+    if (isVoterChange) break
   }
   if (causes.length === 0) return
   const entry: Entry = { term: voting.term, index, base: planHashOf(crypto, certified.plan), plan, causes }
-  const signature = acceptEntry(turn, entry)
-  leadership.offer = { entry, signatures: new Map([[state.id, signature]]), retryAt: now }
+  const isSecond = needsSecondFirst(certified, entry)
+  leadership.offer = {
+    entry,
+    signatures: isSecond ? new Map() : new Map([[state.id, acceptEntry(turn, entry)]]),
+    retryAt: now,
+    withdrawAt: isSecond ? after(turn, SECOND_VOTER_MS) : null,
+  }
   log(turn, 'debug', 'plan.offered', { term: entry.term, index })
   sendOffer(turn, leadership.offer)
   countSignatures(turn)
+}
+
+/**
+ * No change of the voters begins before the one before it and an entry of the leader's own term are certified
+ * (Ongaro's correction of 2015 to Raft §4.3): a deposed leader's change could else come to life beside another.
+ */
+function mayChangeVoters({ durable }: NodeState): boolean {
+  const { certified, voting } = durable
+  return (
+    certified !== null &&
+    voting.accepted === null &&
+    certified.term === voting.term &&
+    certified.chain.length < CHAIN_MAX
+  )
+}
+
+/**
+ * The only voter signs for a second one last: else it could do nothing any more were the second never to come.
+ */
+const needsSecondFirst = (certified: CertifiedPlan, { plan }: Entry): boolean =>
+  certified.plan.voters.length === 1 && plan.voters.length === 2
+
+/** The second voter did not sign: the only one, which did not either, goes on as if it had never asked. */
+function withdrawUnsigned(turn: Turn, leadership: Leadership): void {
+  const { offer } = leadership
+  if (offer?.withdrawAt == null || turn.now < offer.withdrawAt || offer.signatures.has(turn.state.id)) return
+  leadership.burnt = offer.entry.index
+  leadership.offer = null
+  log(turn, 'info', 'voters.withdrawn', { index: offer.entry.index })
+  offerNext(turn)
+}
+
+/**
+ * Whether causes change the voters as no leader may: by more than one, or begun before an entry of the term in
+ * which it was first proposed was certified. Entries that a later leader issues again keep that term.
+ */
+function voterChangeFault(turn: Turn, certified: CertifiedPlan, causes: readonly Cause[]): boolean {
+  let { plan } = certified
+  let changes = 0
+  for (const cause of causes) {
+    const next = applyCause(turn.crypto, plan, cause)
+    if (next === null) return true
+    if (!sameIds(next.voters, plan.voters)) {
+      changes += 1
+      if (changes > 1 || cause.term !== certified.term) return true
+    }
+    plan = next
+  }
+  return false
 }
 
 /** Signs an entry: on disk first, and never a different one at its position (rule 2). */
@@ -134,7 +195,7 @@ function sendOffer(turn: Turn, offer: NonNullable<Leadership['offer']>): void {
   const { state, crypto } = turn
   const { entry } = offer
   offer.retryAt = after(turn, REPLICATION_RETRY_MS)
-  for (const id of votersOf(state)) {
+  for (const id of askedFor(state, entry)) {
     if (offer.signatures.has(id)) continue
     send(turn, id, {
       kind: 'offer',
@@ -149,9 +210,14 @@ function sendOffer(turn: Turn, offer: NonNullable<Leadership['offer']>): void {
   }
 }
 
+/** All whose signatures count for the entry: voters before and after it. */
+const askedFor = (state: NodeState, { plan }: Entry): NodeId[] => [
+  ...new Set([...(certifiedOf(state)?.plan.voters ?? []), ...plan.voters]),
+]
+
 export function handleOffer(turn: Turn, from: NodeId, message: MessageOf<'offer'>): void {
   const { state, crypto } = turn
-  if (message.era !== state.genesisId || state.replication.role === 'idle') return
+  if (message.era !== state.genesisId || isRecalling(state)) return
   if (!followLeader(turn, from, message.term)) return
   const certified = certifiedOf(state)
   if (certified === null) return
@@ -175,8 +241,17 @@ export function handleOffer(turn: Turn, from: NodeId, message: MessageOf<'offer'
     refuse(turn, from, 'offer', 'its plan does not follow from its base and causes')
     return
   }
+  if (state.replication.role === 'idle' && !plan.voters.includes(state.id)) return
+  if (held === null && voterChangeFault(turn, certified, message.causes)) {
+    refuse(turn, from, 'offer', 'it changes the voters out of turn')
+    return
+  }
+  // Its first word as a voter: from now on it may be asked to lead, by those before it and those after.
+  if (message.term > state.durable.voting.term) enterTerm(turn, message.term)
+  if (message.term < state.durable.voting.term) return
   const entry: Entry = held ?? { ...position, base: message.base, plan, causes: message.causes }
   const signature = acceptEntry(turn, entry)
+  if (state.replication.role === 'idle') beginReplication(turn, false)
   send(turn, from, {
     kind: 'signed',
     era: message.era,
@@ -196,14 +271,15 @@ export function handleSigned(turn: Turn, from: NodeId, message: MessageOf<'signe
   const { node, signature } = message.signature
   if (
     node !== from ||
-    !votersOf(state).includes(from) ||
+    !askedFor(state, entry).includes(from) ||
     !crypto.verify(from, entryStatement(turn, entry), signature)
   ) {
     refuse(turn, from, 'signed', 'not a voter’s signature over the entry')
     return
   }
-  voterAnswered(turn, from)
   offer.signatures.set(from, signature)
+  if (!offer.signatures.has(state.id)) offer.signatures.set(state.id, acceptEntry(turn, entry))
+  voterAnswered(turn, from)
   const { base, plan } = entry
   keepEntry(state, from, {
     before: certifiedOf(state)?.plan.voters ?? [],
@@ -228,12 +304,15 @@ function countSignatures(turn: Turn): void {
     signature,
   }))
   leadership.offer = null
+  const voters = askedFor(state, entry)
+  const before = certifiedOf(state)?.plan.members ?? []
   const certified = certifyEntry(turn, entry, signatures)
   const { term: inTerm, index } = entry
   const plan = planHashOf(turn.crypto, entry.plan)
-  const voters = votersOf(state)
   sendAll(turn, voters, { kind: 'certify', era: entry.plan.era, term: inTerm, index, plan, signatures })
-  const others = certified.plan.members.map((member) => member.id).filter((id) => !voters.includes(id))
+  // Who is out with this entry hears of it too.
+  const members = new Set([...before, ...certified.plan.members].map(({ id }) => id))
+  const others = [...members].filter((id) => !voters.includes(id))
   const linked = others.filter((id) => state.links.has(id)).slice(0, PUSH_MAX)
   sendAll(turn, linked, { kind: 'plan.share', certified })
   offerNext(turn)
@@ -287,5 +366,6 @@ export function replicationDeadlines(state: NodeState): Deadline[] {
     { at: leadership.heartbeatAt, why: 'heartbeat' },
     { at: leadership.publishAt, why: 'leader record' },
     { at: leadership.offer?.retryAt ?? NEVER, why: 'offering the entry again' },
+    { at: leadership.offer?.withdrawAt ?? NEVER, why: 'the second voter is silent' },
   ]
 }

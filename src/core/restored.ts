@@ -16,7 +16,7 @@ import type { MessageOf } from './protocol.ts'
 import type { Blocked, Durable, NodeState } from './state.ts'
 import { RECALL_MS, RECALL_RETRY_MS } from './timing.ts'
 import { after, type Deadline, log, persist, send, type Turn } from './turn.ts'
-import { certifiedOf, genesisOf, isAfter, isVoter, lastEntry, type Position, planOf } from './voters.ts'
+import { genesisOf, isAfter, isVoter, lastEntry, type Position, planOf } from './voters.ts'
 
 /** A voter's signature over an entry, and over a vote, as whoever holds it can show it. */
 export type Entered = NonNullable<MessageOf<'recalled'>['entry']>
@@ -120,7 +120,7 @@ export function handleRecalled(turn: Turn, from: NodeId, message: MessageOf<'rec
     }
   }
   if (vote !== null && isForgotten(voting, vote)) {
-    const bytes = voteStatement(crypto, era, vote.voters, vote.term, vote.candidate)
+    const bytes = voteStatement(era, vote.term, vote.candidate)
     if (crypto.verify(state.id, bytes, vote.signature)) findRestored(turn, `the vote in term ${vote.term}`)
   }
 }
@@ -188,11 +188,10 @@ export function rememberSigned(turn: Turn, certified: CertifiedPlan): void {
 /** @param record proven by its votes. */
 export function rememberVote(turn: Turn, record: LeaderRecord): void {
   const { state, crypto } = turn
-  const certified = certifiedOf(state)
   const own = record.votes.find(({ node }) => node === state.id)
   const vote = { term: record.term, candidate: record.leader }
-  if (own === undefined || certified === null || !isForgotten(remembered(state).voting, vote)) return
-  const bytes = voteStatement(crypto, record.era, certified.plan.voters, record.term, record.leader)
+  if (own === undefined || !isForgotten(remembered(state).voting, vote)) return
+  const bytes = voteStatement(record.era, record.term, record.leader)
   if (crypto.verify(state.id, bytes, own.signature)) findRestored(turn, `the vote in term ${record.term}`)
 }
 

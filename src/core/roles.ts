@@ -1,4 +1,4 @@
-/** Who becomes a server. At founding only: later servers come from people (issue of node approve/promote). */
+/** Who becomes a server: of the founders at founding, of the spares when one is lost. */
 import type { NodeId } from './ids.ts'
 import type { Claim } from './record.ts'
 import type { ServerTarget } from './settings.ts'
@@ -32,14 +32,15 @@ export function chooseServers(
   const able = ranked.filter(({ claim }) => claim.serverPreference !== 'never')
   const wanted = Math.min(serverTarget(target, ranked.length), able.length)
   const count = SIZES.find((size) => size <= wanted) ?? 1
-  return able
-    .map((founder, rank) => ({ ...founder, rank }))
-    .sort(
-      (a, b) =>
-        preferenceOrder[a.claim.serverPreference] - preferenceOrder[b.claim.serverPreference] ||
-        sizeClass(b.claim) - sizeClass(a.claim) ||
-        a.rank - b.rank,
-    )
+  return byFitness(able)
     .slice(0, count)
     .map((founder) => founder.node)
 }
+
+/** By preference, then size; equals stay in the order in which they are given. */
+export const byFitness = <T extends { readonly claim: Claim }>(ranked: readonly T[]): T[] =>
+  [...ranked].sort(
+    (a, b) =>
+      preferenceOrder[a.claim.serverPreference] - preferenceOrder[b.claim.serverPreference] ||
+      sizeClass(b.claim) - sizeClass(a.claim),
+  )

@@ -7,12 +7,14 @@ import type { ActState } from './acts.ts'
 import type { AdmissionState } from './admission.ts'
 import type { BeatState } from './beats.ts'
 import { causeSchema } from './causes.ts'
+import type { CommandState } from './commanding.ts'
 import type { ReplicationState } from './election.ts'
 import type { FoundingState } from './founding.ts'
 import { certifiedGenesisSchema } from './genesis.ts'
 import type { GossipState } from './gossip.ts'
 import { type Digest, type Millis, type NodeId, term } from './ids.ts'
 import type { JoiningState } from './joining.ts'
+import type { MembershipState } from './membership.ts'
 import type { DistributionFacts, MeshFacts } from './orders.ts'
 import { certifiedPlanSchema, planSchema } from './plan.ts'
 import { proposalSchema } from './protocol.ts'
@@ -84,6 +86,8 @@ export interface Blocked {
     | 'state.ephemeral'
     | 'state.restored'
     | 'node.cloned'
+    | 'node.removed'
+    | 'node.revoked'
     | 'plan.conflict'
   readonly message: string
   readonly hint: string
@@ -122,6 +126,8 @@ export interface NodeState {
   beats: BeatState
   joining: JoiningState
   admission: AdmissionState
+  readonly membership: MembershipState
+  readonly commands: CommandState
   acts: ActState
   readonly recall: RecallState
   readonly secrets: SecretsState
@@ -141,6 +147,8 @@ export interface NodeState {
     distribution: string
     /** What the own record said when it was last signed. */
     shown: readonly unknown[]
+    /** The revoked, as last told to the host. */
+    shunned: string
   }
   /** When problems are next looked over. */
   problemsAt: Millis

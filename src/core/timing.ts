@@ -52,6 +52,11 @@ export const ELECTION_BROKEN_MIN_MS = 250
 export const ELECTION_BROKEN_JITTER_MS = 500
 /** A leader that hears from no majority for this long steps down (Raft §6.2, check-quorum). */
 export const LEADER_QUORUM_MS = 4_000
+/** The only voter waits this long for the second one's signature: some round trips and a write. */
+export const SECOND_VOTER_MS = 5_000
+/** Most changes of the voters in one era: whoever sleeps verifies all of them. A few hundred bytes each. */
+export const CHAIN_MAX = 250
+
 /** Votes and signatures are asked for again this often. */
 export const REPLICATION_RETRY_MS = 400
 
@@ -109,6 +114,17 @@ export const UPGRADE_FAULT_MS = 60_000
 export const SECRET_RETRY_MS = 1_000
 /** Problems are looked over this often, so that status can say since when. */
 export const PROBLEMS_MS = 1_000
+/** The leader looks this often whether a server is lost or an act on one goes on. */
+export const MEMBERSHIP_MS = 500
+/** A person waits this long for the answer to a command: an election and some entries fit in. */
+export const COMMAND_WAIT_MS = 15_000
+/** A command is handed to the leader again this often, until it answers. */
+export const COMMAND_RETRY_MS = 1_000
+/** Who is out and does not know is told again after this long. */
+export const TOLD_OUT_MS = 5_000
+/** An act that lasts longer is named as a problem: people look for it then. */
+export const ACT_LONG_MS = 5 * 60_000
+
 /** The leader record in the DHT is put again this often (records there live for hours, peers do not). */
 export const PUBLISH_MS = 10 * 60_000
 

@@ -4,8 +4,18 @@
  */
 import type { Genesis } from './genesis.ts'
 import { type NodeId, type Term, term } from './ids.ts'
-import { type CertifiedPlan, isMajority, memberOf, type Plan } from './plan.ts'
+import {
+  type CertifiedPlan,
+  type Departed,
+  departedOf,
+  isMajority,
+  memberOf,
+  type Plan,
+  planHashOf,
+  votersBefore,
+} from './plan.ts'
 import type { NodeState } from './state.ts'
+import type { Turn } from './turn.ts'
 
 export const certifiedOf = (state: NodeState): CertifiedPlan | null => state.durable.certified
 export const genesisOf = (state: NodeState): Genesis | null => state.durable.genesis?.genesis ?? null
@@ -15,6 +25,16 @@ export const isMember = (state: NodeState): boolean => {
   return plan !== null && memberOf(plan, state.id) !== undefined
 }
 export const isLeader = (state: NodeState): boolean => state.replication.leadership !== null
+
+/** Whether orders are given here: also to who is out, so that what must not run stops. */
+export const mayOrder = (state: NodeState): boolean =>
+  state.blocked === null || state.durable.restored || leftOf(state) !== undefined
+
+/** How this node left the cluster; undefined while it is in, or was never. */
+export function leftOf(state: NodeState): Departed | undefined {
+  const plan = planOf(state)
+  return plan === null ? undefined : departedOf(plan, state.id)
+}
 
 /** Sets of voters each of which must agree by majority: the certified ones, and those of an entry under way. */
 function electorates(state: NodeState): (readonly NodeId[])[] {
@@ -48,4 +68,22 @@ export function lastEntry(state: NodeState): { readonly term: Term; readonly ind
   const known = certified ?? none
   const { accepted } = voting
   return accepted !== null && isAfter(accepted, known) ? accepted : known
+}
+
+/** The chain of voter changes as the plan after `certified` needs it: with its own change, if it made one. */
+export function chainAfter(turn: Turn, certified: CertifiedPlan): CertifiedPlan['chain'] {
+  const genesis = genesisOf(turn.state)
+  if (genesis === null || sameIds(votersBefore(genesis, certified.chain), certified.plan.voters))
+    return certified.chain
+  return [
+    ...certified.chain,
+    {
+      term: certified.term,
+      index: certified.index,
+      plan: planHashOf(turn.crypto, certified.plan),
+      base: certified.base,
+      voters: certified.plan.voters,
+      signatures: certified.signatures,
+    },
+  ]
 }

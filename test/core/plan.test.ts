@@ -68,7 +68,7 @@ function recordOf(stage: Cast, actor: Actor, changes: Partial<NodeRecord> = {}) 
 
 function outcomeOf(actor: Actor, plan: Plan, changes: Partial<Outcome> = {}): Cause['what'] {
   const content = {
-    act: plan.act?.kind ?? ('join' as const),
+    act: plan.act?.kind === 'initialise' ? ('initialise' as const) : ('join' as const),
     node: actor.id,
     attempt: plan.acts,
     epoch: plan.datastore.epoch,

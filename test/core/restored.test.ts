@@ -175,7 +175,7 @@ describe('a starting voter', () => {
       kind: 'recalled',
       era,
       entry: { before: voters, voters, term: term(9), index: 9, plan: era, base: era, signature },
-      vote: { voters, term: term(9), candidate: other.id, signature },
+      vote: { term: term(9), candidate: other.id, signature },
     })
     expect(voter.state.blocked).toBeNull()
   })

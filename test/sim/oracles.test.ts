@@ -1,104 +1,28 @@
 /** Each oracle finds what is planted for it, and nothing in a history where nothing is wrong. */
 import { beforeEach, describe, expect, test } from 'vitest'
 import type { Datastore } from '../../sim/datastore.ts'
-import type { Machine } from '../../sim/machine.ts'
-import { createOracles, type Oracles } from '../../sim/oracles.ts'
-import type { World } from '../../sim/world.ts'
-import { type NodeId, term } from '../../src/core/ids.ts'
+import { term } from '../../src/core/ids.ts'
 import type { DistributionOrder } from '../../src/core/orders.ts'
-import type { CertifiedPlan, Plan } from '../../src/core/plan.ts'
+import type { Plan } from '../../src/core/plan.ts'
 import type { Message } from '../../src/core/protocol.ts'
-import type { Durable } from '../../src/core/state.ts'
-import { type Actor, type Cast, cast, formed, genesisIn, planIn, sent } from '../core/cast.ts'
+import { type Actor, cast, formed, genesisIn, planIn, sent } from '../core/cast.ts'
 
-let found: { readonly rule: number; readonly message: string }[] = []
-let oracles: Oracles
-let now = 0
-/** What the oracles saw each machine write last. */
-let disks = new Map<NodeId, Durable>()
+import {
+  begin,
+  broken,
+  certify,
+  diskOf,
+  forget,
+  found,
+  history,
+  machineOf,
+  oracles,
+  say,
+  setTime,
+  written,
+} from './oracle-stage.ts'
 
-beforeEach(() => {
-  disks = new Map()
-  found = []
-  now = 0
-  oracles = fresh()
-})
-
-/** Nobody lies, three machines are expected, and they have no network. */
-function fresh(liars: ReadonlySet<NodeId> = new Set()): Oracles {
-  const world = {
-    get now() {
-      return now
-    },
-    machines: [],
-    network: { peersOf: () => [] },
-  } as unknown as World
-  return createOracles(
-    (rule, message) => found.push({ rule, message }),
-    liars,
-    3,
-    () => world,
-  )
-}
-
-/** The machine of an actor, as far as an oracle looks at one. */
-const machineOf = (actor: Actor, durable: Durable | null = actor.disk): Machine =>
-  ({
-    keys: actor.keys,
-    name: actor.name,
-    index: 0,
-    paused: false,
-    awakeSince: 0,
-    disk: { durable },
-    state: actor.state,
-    datastore: { data: null },
-  }) as unknown as Machine
-
-const diskOf = (actor: Actor): Durable => {
-  if (actor.disk === null) throw new Error(`${actor.name} has written nothing`)
-  return actor.disk
-}
-const written = (actor: Actor, changes: Partial<Durable>): void => {
-  const durable = { ...(disks.get(actor.id) ?? diskOf(actor)), ...changes }
-  disks.set(actor.id, durable)
-  oracles.persisted(actor.id, durable)
-}
-const say = (actor: Actor, to: Actor, message: Message, durable = diskOf(actor)): void =>
-  oracles.sent(machineOf(actor, durable), to.id, message)
-const broken = (rule: number, words: string): void => {
-  expect(found.map((each) => each.rule)).toContain(rule)
-  expect(found.map((each) => each.message).join('\n')).toContain(words)
-}
-
-/** Who wrote what, in what order, so that the oracle knows a whole formation. */
-async function history(count = 3): Promise<Cast> {
-  const stage = await formed({ count, cluster: { distribution: 'etcd' } })
-  for (const actor of stage.actors) written(actor, { genesis: null, certified: null })
-  return stage
-}
-
-/** A plan as certified, which its voters have on their disks as signed, beside their genesis. */
-function certify(stage: Cast, changes: Partial<CertifiedPlan> & { readonly plan: Plan }): CertifiedPlan {
-  const base = planIn(stage.actor(0))
-  const certified: CertifiedPlan = { ...base, ...changes }
-  for (const actor of stage.actors) {
-    const { index, base: hash, plan } = certified
-    written(actor, {
-      genesis: diskOf(actor).genesis,
-      voting: {
-        ...diskOf(actor).voting,
-        term: certified.term,
-        vote: null,
-        accepted: { term: certified.term, index, base: hash, plan, causes: [] },
-      },
-    })
-  }
-  found = []
-  return {
-    ...certified,
-    signatures: stage.actors.map(({ id }) => ({ node: id, signature: new Uint8Array(16) })),
-  }
-}
+beforeEach(begin)
 
 describe('rule 1', () => {
   test('a second certified genesis is found', async () => {
@@ -134,7 +58,7 @@ describe('rule 2, of foundings', () => {
     expect(found).toEqual([])
     written(a, { founding: founding(2, c) })
     broken(2, 'promised twice in term 2')
-    found = []
+    forget()
     written(b, { founding: founding(5, b) })
     written(b, { founding: founding(4, b) })
     broken(2, 'went back from founding term 5 to 4')
@@ -219,7 +143,7 @@ describe('rule 2, of voters', () => {
     expect(found).toEqual([])
     say(b, a, vote)
     broken(2, 'voted in term 9 before it was on its disk')
-    found = []
+    forget()
     const signature = { node: b.id, signature: new Uint8Array() }
     say(b, a, { kind: 'signed', era, term: term(9), index: 50, plan: era, signature })
     broken(2, 'before it was on its disk')
@@ -236,7 +160,7 @@ describe('rule 2, of voters', () => {
     expect(found).toEqual([])
     hold(entry(2))
     broken(2, 'signed two plans at 9.50')
-    found = []
+    forget()
     hold(null)
     broken(2, 'forgot the entry that it signed at 9.50')
   })
@@ -258,12 +182,12 @@ describe('rule 3', () => {
       const { genesis, certified } = diskOf(actor)
       written(actor, { genesis, certified, voting: { term: term(9), vote: a.id, accepted: null } })
     }
-    found = []
+    forget()
     say(a, b, lead(a, 9))
     expect(found).toEqual([])
     say(b, a, lead(b, 9))
     broken(3, 'term 9 has two leaders')
-    found = []
+    forget()
     say(b, a, lead(b, 10))
     broken(3, 'leads term 10 with the votes of nobody')
   })
@@ -287,7 +211,7 @@ describe('rule 3', () => {
     const twin = certify(stage, { term: term(9), index: 50, plan: { ...plan, acts: plan.acts + 5 } })
     written(b, { certified: twin })
     expect(found.map(({ rule }) => rule)).toContain(3)
-    found = []
+    forget()
     const lost = certify(stage, {
       term: term(9),
       index: 60,
@@ -319,6 +243,7 @@ describe('rules 4 and 9 of the datastore', () => {
         self: { id: actor.id, name: member.name, address: member.address },
         members: [],
         clusterId: null,
+        gone: [],
         evict: [],
         secret: new Uint8Array(plan.voters.includes(actor.id) ? 32 : 0),
         ...changes,
@@ -334,10 +259,10 @@ describe('rules 4 and 9 of the datastore', () => {
     if (holder === undefined || other === undefined) throw new Error('nobody holds the act')
     order(other, { action: 'initialise' })
     broken(4, 'its plan does not say so')
-    found = []
+    forget()
     order(holder, { action: 'initialise' })
     broken(4, 'with the permit of 1 only')
-    found = []
+    forget()
     const permit: Message = {
       kind: 'permit',
       era: planIn(holder).plan.era,
@@ -349,7 +274,7 @@ describe('rules 4 and 9 of the datastore', () => {
     say(other, holder, permit)
     order(holder, { action: 'initialise' })
     expect(found).toEqual([])
-    now = 20_000
+    setTime(20_000)
     order(holder, { action: 'initialise' })
     broken(4, 'with the permit of 1 only')
   })
@@ -393,56 +318,6 @@ describe('rules 4 and 9 of the datastore', () => {
   })
 })
 
-describe('rules 5 and 9 of plans', () => {
-  async function changed(change: (plan: Plan) => Plan): Promise<void> {
-    const stage = await history(4)
-    const a = stage.actor(0)
-    const { plan } = planIn(a)
-    written(a, { certified: certify(stage, { term: term(9), index: 50, plan }) })
-    expect(found).toEqual([])
-    written(a, { certified: certify(stage, { term: term(9), index: 51, plan: change(plan) }) })
-  }
-  const first = (plan: Plan, changes: Partial<Plan['members'][number]>): Plan => ({
-    ...plan,
-    members: plan.members.map((member, i) => (i === 0 ? { ...member, ...changes } : member)),
-  })
-
-  test('an address that changes its owner is found', async () => {
-    await changed((plan) => first(plan, { address: plan.members[1]?.address ?? '' }))
-    broken(5, 'and was')
-  })
-
-  test('two members of one name are found', async () => {
-    await changed((plan) => first(plan, { name: plan.members[1]?.name ?? '' }))
-    broken(5, 'two members are called')
-  })
-
-  test('an agent that becomes a server is found', async () => {
-    await changed((plan) => ({
-      ...plan,
-      members: plan.members.map((member) => ({ ...member, role: 'server' as const })),
-    }))
-    broken(9, 'became a server')
-  })
-
-  test('other voters are found', async () => {
-    await changed((plan) => ({ ...plan, voters: plan.voters.slice(1) }))
-    broken(9, 'has other voters')
-  })
-
-  test('a plan that too few had on their disks as signed is found', async () => {
-    const stage = await history()
-    const [a, b] = [stage.actor(0), stage.actor(1)]
-    const { plan } = planIn(a)
-    const signatures = stage.actors.map(({ id }) => ({ node: id, signature: new Uint8Array(16) }))
-    written(b, {
-      genesis: diskOf(b).genesis,
-      certified: { ...planIn(a), term: term(9), index: 50, plan, signatures },
-    })
-    broken(9, 'signed by')
-  })
-})
-
 describe('rule 2, of records', () => {
   test('a sequence number that is signed twice, or before it is reserved, is found', async () => {
     const stage = await cast({ count: 2, expect: 9 })
@@ -455,7 +330,7 @@ describe('rule 2, of records', () => {
     const twin = { ...signed, record: { ...signed.record, expect: 3 } }
     say(a, b, { kind: 'records', records: [twin] })
     broken(2, 'twice')
-    found = []
+    forget()
     say(a, b, { kind: 'records', records: [{ ...signed, record: { ...signed.record, seq: 1_000_000 } }] })
     broken(2, 'not reserved')
   })

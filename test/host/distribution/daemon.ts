@@ -21,6 +21,7 @@ const jobSchema = z.object({
     self: memberSchema,
     members: z.array(memberSchema),
     clusterId: z.string().nullable(),
+    gone: z.array(z.string()),
     evict: z.array(z.string()),
     secret: z.array(z.number()).transform((bytes) => Uint8Array.from(bytes)),
   }),

@@ -91,6 +91,7 @@ export class Member {
       self: this.self,
       members: [],
       clusterId: null,
+      gone: [],
       evict: [],
       secret: SECRET,
       ...more,
