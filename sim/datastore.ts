@@ -6,6 +6,7 @@
 import type { Effect } from '../src/core/events.ts'
 import type { Digest } from '../src/core/ids.ts'
 import type { DistributionFacts, DistributionOrder, HostProblem } from '../src/core/orders.ts'
+import { createK3s, type K3s, type K3sCopy } from './k3s.ts'
 import type { Machine } from './machine.ts'
 import type { Part } from './parts.ts'
 import type { World } from './world.ts'
@@ -34,7 +35,7 @@ interface Data {
   member: Member | null
 }
 
-export type DatastoreCopy = { readonly data: Data | null }
+export type DatastoreCopy = { readonly data: Data | null; readonly k3s: K3sCopy }
 
 export interface DatastorePart extends Part {
   order(effect: Extract<Effect, { kind: 'distribution' }>): void
@@ -45,6 +46,15 @@ export interface DatastorePart extends Part {
   copy(): DatastoreCopy
   /** Only while off: the disk is that of then; null: its data is lost. */
   restore(copy: DatastoreCopy | null): void
+  /** When its member last was a voter that answered, and until when it told nobody of anything. */
+  readonly servedAt: number
+  readonly muteUntil: number
+  /** Whether k3s works here: API server or kubelet, and this machine's Node. */
+  isReady(): boolean
+  /** What k3s runs here, or was last started with. */
+  readonly k3s: K3s['disk']
+  /** What is started or changed from now on does not come up, or does again. */
+  spoil(isSpoilt: boolean): void
   /** Whether its member counts as a voter in a datastore that its disk has no data of. */
   isStale(): boolean
   /** What is on its disk. */
@@ -73,7 +83,8 @@ const STALE_MEMBER: HostProblem = {
   hint: 'bring the data back, or remove that member from the datastore',
 }
 
-type EtcdOrder = Extract<DistributionOrder, { kind: 'etcd' }>
+/** Orders that a datastore is kept by. */
+type KeptOrder = Extract<DistributionOrder, { kind: 'etcd' | 'k3s' }>
 
 export function createDatastorePart(world: World, machine: Machine): DatastorePart {
   let data: Data | null = null
@@ -82,9 +93,12 @@ export function createDatastorePart(world: World, machine: Machine): DatastorePa
   let mute = false
   let polling = 0
   let told = ''
+  let muteUntil = Number.NEGATIVE_INFINITY
+  let servedAt = Number.NEGATIVE_INFINITY
   let leftoverSince: number | null = null
   let problem: HostProblem | null = null
   const { counters } = world
+  const k3s = createK3s(world, machine)
 
   const answers = (member: Member): boolean =>
     member.running && world.now >= member.startedAt && member.machine.state !== null && !member.machine.paused
@@ -106,10 +120,16 @@ export function createDatastorePart(world: World, machine: Machine): DatastorePa
   }
 
   const facts = (): DistributionFacts => {
+    const base = keptFacts()
+    if (order?.kind === 'k3s') return k3s.facts(order, base)
+    return order === null && k3s.disk.revision !== null ? k3s.facts(null, base) : base
+  }
+
+  const keptFacts = (): DistributionFacts => {
     const store = data?.store ?? null
     const member = data?.member ?? null
     const running = member !== null && answers(member)
-    const recorded = order?.kind === 'etcd' ? order.clusterId : null
+    const recorded = order !== null && order.kind !== 'none' ? order.clusterId : null
     const isExpected = recorded === null || recorded === store?.id
     const works = running && store !== null && hasQuorum(store, machine) && isExpected
     return {
@@ -136,7 +156,7 @@ export function createDatastorePart(world: World, machine: Machine): DatastorePa
   const report = (): void => {
     if (machine.state === null || mute) return
     const current = facts()
-    const key = `${current.dataPresent} ${current.dataEpoch} ${current.running} ${current.healthy} ${current.voter} ${current.clusterId} ${current.members.map((m) => `${m.name}${m.voter}${m.healthy}`).join()} ${current.problems.map(({ code }) => code).join()}`
+    const key = `${current.dataPresent} ${current.dataEpoch} ${current.running} ${current.healthy} ${current.voter} ${current.clusterId} ${current.members.map((m) => `${m.name}${m.voter}${m.healthy}`).join()} ${current.problems.map(({ code }) => code).join()} ${k3sWord(current)}`
     if (key === told) return
     told = key
     machine.handle({ kind: 'distribution', facts: current })
@@ -148,6 +168,19 @@ export function createDatastorePart(world: World, machine: Machine): DatastorePa
     member.startedAt = world.now + world.random.pick(START_MS)
   }
 
+  const serves = (id: string | null): boolean =>
+    id !== null &&
+    data?.store?.id === id &&
+    data.member?.voter === true &&
+    answers(data.member) &&
+    hasQuorum(data.store, machine)
+
+  const beneath = {
+    isRunning: () => data?.member != null && answers(data.member),
+    stop: () => stopMember(),
+    store: () => data?.store ?? null,
+  }
+
   const stopMember = (): void => {
     if (data?.member != null) data.member.running = false
   }
@@ -156,7 +189,7 @@ export function createDatastorePart(world: World, machine: Machine): DatastorePa
     of.store !== null && of.member !== null && !of.store.members.includes(of.member)
 
   /** One look at the order and at what is true; @returns whether there is more to do. */
-  const turn = (given: EtcdOrder): void => {
+  const turn = (given: KeptOrder): void => {
     problem = null
     const isOurs = data !== null && data.genesis === given.genesis && data.epoch === given.epoch
     switch (given.action) {
@@ -202,7 +235,7 @@ export function createDatastorePart(world: World, machine: Machine): DatastorePa
     data = null
   }
 
-  const create = (given: EtcdOrder, into: Data): void => {
+  const create = (given: KeptOrder, into: Data): void => {
     const member = newMember(given, true)
     const store: Datastore = {
       id: `ds-${world.datastores.length + 1}-${machine.name}`,
@@ -214,11 +247,12 @@ export function createDatastorePart(world: World, machine: Machine): DatastorePa
     world.datastores.push(store)
     counters.add('datastores made')
     world.trace?.machine(machine, `makes the datastore ${store.id} for epoch ${given.epoch}`)
+    if (given.kind === 'k3s') k3s.made(store, given)
     into.store = store
     into.member = member
   }
 
-  const newMember = (given: EtcdOrder, voter: boolean): Member => ({
+  const newMember = (given: KeptOrder, voter: boolean): Member => ({
     name: given.self.name,
     machine,
     voter,
@@ -226,7 +260,7 @@ export function createDatastorePart(world: World, machine: Machine): DatastorePa
     startedAt: 0,
   })
 
-  const join = (given: EtcdOrder, isOurs: boolean): void => {
+  const join = (given: KeptOrder, isOurs: boolean): void => {
     if (
       data !== null &&
       ((!isOurs && data.genesis === given.genesis && data.epoch < given.epoch) || wasRemoved(data))
@@ -256,7 +290,7 @@ export function createDatastorePart(world: World, machine: Machine): DatastorePa
   }
 
   /** Becomes a learner through any member that answers and has a quorum. */
-  const enter = (given: EtcdOrder, into: Data): void => {
+  const enter = (given: KeptOrder, into: Data): void => {
     const through = world.datastores
       .flatMap((store) => store.members.map((member) => ({ store, member })))
       .find(
@@ -292,7 +326,7 @@ export function createDatastorePart(world: World, machine: Machine): DatastorePa
     world.oracles.datastoreJoined(machine, store)
   }
 
-  const evict = (given: EtcdOrder, from: Data): void => {
+  const evict = (given: KeptOrder, from: Data): void => {
     const leftover = from.store?.members.find(
       (member) =>
         !member.voter &&
@@ -332,9 +366,14 @@ export function createDatastorePart(world: World, machine: Machine): DatastorePa
     const thisPoll = polling
     const again = (): void => {
       if (polling !== thisPoll || machine.state === null) return
-      if (order?.kind === 'etcd' && !hangs && !machine.paused) turn(order)
+      if (order !== null && order.kind !== 'none' && !hangs && !machine.paused) {
+        if (order.kind === 'etcd' || k3s.look(order, beneath)) turn(order)
+      }
+      if (data?.store != null && serves(data.store.id)) servedAt = world.now
       report()
-      if (order?.kind === 'etcd' && order.action !== 'stop') world.at(world.now + POLL_MS, again)
+      const isOver =
+        order === null || order.kind === 'none' || (order.kind === 'etcd' && order.action === 'stop')
+      if (!isOver) world.at(world.now + POLL_MS, again)
     }
     world.at(world.now + 1, again)
   }
@@ -351,36 +390,49 @@ export function createDatastorePart(world: World, machine: Machine): DatastorePa
       polling += 1
       order = null
       leftoverSince = null
+      k3s.stopped()
     },
     wiped: () => {
       data = null
+      k3s.wiped()
     },
     hang: (now) => {
       hangs = now
     },
     mute: (now) => {
       mute = now
+      muteUntil = now ? Number.POSITIVE_INFINITY : world.now
       if (!now) report()
     },
-    copy: () => ({ data: data === null ? null : { ...data } }),
+    copy: () => ({ data: data === null ? null : { ...data }, k3s: k3s.copy() }),
     restore: (copy) => {
+      if (copy !== null) k3s.restore(copy.k3s)
       data = copy?.data == null ? null : { ...copy.data }
     },
     isStale: () => {
-      const id = order?.kind === 'etcd' ? order.clusterId : null
+      const id = order !== null && order.kind !== 'none' ? order.clusterId : null
       const store = world.datastores.find((candidate) => candidate.id === id)
       return store?.members.some((m) => m.voter && m.machine === machine && data?.store !== store) ?? false
     },
     order: (effect) => {
       order = effect.order
-      if (order.kind === 'etcd' || data !== null) poll()
+      if (order.kind !== 'none' || data !== null) poll()
     },
     factsAtStart: facts,
-    serves: (id) =>
-      id !== null &&
-      data?.store?.id === id &&
-      data.member?.voter === true &&
-      answers(data.member) &&
-      hasQuorum(data.store, machine),
+    isReady: k3s.isReady,
+    get servedAt() {
+      return servedAt
+    },
+    get muteUntil() {
+      return muteUntil
+    },
+    get k3s() {
+      return k3s.disk
+    },
+    spoil: k3s.spoil,
+    serves,
   }
 }
+
+const k3sWord = ({ ready, revision, prepared, snapshot, version, nodes }: DistributionFacts): string =>
+  `${ready} ${revision} ${prepared} ${snapshot} ${version} ${nodes.map((node) => `${node.name}${node.ready}${node.version}`).join()}`

@@ -12,6 +12,7 @@ import { createPeople, type People } from './oracles/people.ts'
 import { createPlanOracle, type PlanOracle } from './oracles/plans.ts'
 import { createRecordOracle } from './oracles/records.ts'
 import { createReplicationOracle } from './oracles/replication.ts'
+import { createRolloutOracle } from './oracles/rollouts.ts'
 import type { Oracle, Violate } from './oracles/watch.ts'
 import type { World } from './world.ts'
 
@@ -40,6 +41,7 @@ export function createOracles(
   const plans = createPlanOracle(violate, replication, liars, copies, people)
   const datastores = createDatastoreOracle(violate, plans, world, copies)
   const records = createRecordOracle(violate)
+  const rollouts = createRolloutOracle(violate, world, copies)
   const disks = new Map<NodeId, Durable>()
   const bounds = createBounds(violate, world, liars.size > 0)
   return {
@@ -60,6 +62,7 @@ export function createOracles(
       founding.persisted?.(id, durable, before)
       replication.persisted?.(id, durable, before)
       plans.persisted?.(id, durable, before)
+      rollouts.persisted?.(id, durable, before)
     },
     sent: (machine, to, message) => {
       copies.sent(machine, to, message)
@@ -68,10 +71,17 @@ export function createOracles(
       replication.sent?.(machine, to, message)
       datastores.sent?.(machine, to, message)
       records.sent?.(machine, to, message)
+      rollouts.sent?.(machine, to, message)
     },
-    ordered: (machine, order) => datastores.ordered?.(machine, order),
+    ordered: (machine, order) => {
+      datastores.ordered?.(machine, order)
+      rollouts.ordered?.(machine, order)
+    },
     logged: (machine, event, fields) => plans.logged?.(machine, event, fields),
     datastoreJoined: (machine, datastore) => datastores.datastoreJoined?.(machine, datastore),
     datastoreLeft: (machine, target) => datastores.datastoreLeft?.(machine, target),
+    k3sChanged: (machine, order, before, wasRunning) =>
+      rollouts.k3sChanged?.(machine, order, before, wasRunning),
+    snapshotTaken: (machine, name) => rollouts.snapshotTaken?.(machine, name),
   }
 }

@@ -4,8 +4,10 @@
  * members; only servers get the servers' secret.
  */
 import type { NodeId } from '../../src/core/ids.ts'
+import type { Plan } from '../../src/core/plan.ts'
 import type { Message } from '../../src/core/protocol.ts'
 import type { Datastore } from '../datastore.ts'
+import type { K3sOrder } from '../k3s.ts'
 import type { Machine } from '../machine.ts'
 import type { World } from '../world.ts'
 import type { Copies } from './copies.ts'
@@ -24,9 +26,26 @@ export function createDatastoreOracle(
   /** Voters that permitted and when they last did, by holder, its run and attempt. */
   const permits = new Map<string, Map<NodeId, number>>()
   const secrets = new Map<string, string>()
+  const agentSecrets = new Map<string, string>()
+
+  const checkAgentSecret = (
+    id: NodeId,
+    { role, action, secret, agentSecret }: K3sOrder,
+    plan: Plan,
+  ): void => {
+    if (role === 'agent' && action === 'run' && plan.datastore.clusterId === null) {
+      violate(4, `${id} runs as an agent of a datastore that is not there`)
+    }
+    if (agentSecret === null) return
+    const text = [...agentSecret].join()
+    const key = `${plan.era} ${plan.agentGeneration}`
+    if ((agentSecrets.get(key) ?? text) !== text) violate(9, `${id} has another agents' secret`)
+    agentSecrets.set(key, text)
+    if (text === [...(secret ?? [])].join()) violate(9, `the agents' secret of ${id} is the servers'`)
+  }
 
   const checkOrder = (machine: Machine, order: Order): void => {
-    if (order.kind !== 'distribution' || order.order.kind !== 'etcd') return
+    if (order.kind !== 'distribution' || order.order.kind === 'none') return
     const { id } = machine.keys
     const plan = machine.disk.durable?.certified?.plan
     if (plan === undefined) {
@@ -35,13 +54,16 @@ export function createDatastoreOracle(
     }
     const { action, secret } = order.order
     const isServer = plan.members.some((member) => member.id === id && member.role === 'server')
-    if (secret.length > 0 !== isServer) violate(9, `${id} ${isServer ? 'lacks' : 'has'} the servers' secret`)
+    const has = secret !== null && secret.length > 0
+    if (has !== isServer) violate(9, `${id} ${isServer ? 'lacks' : 'has'} the servers' secret`)
     if (isServer) {
-      const text = [...secret].join()
+      const text = [...(secret ?? [])].join()
       if ((secrets.get(plan.era) ?? text) !== text) violate(9, `${id} has another server secret`)
       secrets.set(plan.era, text)
     }
-    if (action === 'run' && !plan.datastore.members.includes(id)) {
+    if (order.order.kind === 'k3s') checkAgentSecret(id, order.order, plan)
+    const isAgent = order.order.kind === 'k3s' && order.order.role === 'agent'
+    if (action === 'run' && !isAgent && !plan.datastore.members.includes(id)) {
       violate(4, `${id} runs a datastore that it is no member of`)
     }
     if (action !== 'initialise' && action !== 'join') return

@@ -22,7 +22,9 @@ export function lacks(world: World, machine: Machine): string | null {
   if (certified.index < world.oracles.plans.highestIndex()) return `it has plan ${certified.index} only`
   if (machine.mesh.address() !== member.address) return 'its mesh is down'
   const { clusterId, members } = certified.plan.datastore
-  if (member.role === 'server' && certified.plan.settings.distribution === 'etcd') {
+  const kind = certified.plan.settings.distribution
+  if (kind === 'k3s' && !machine.datastore.isReady()) return 'its k3s is not ready'
+  if (member.role === 'server' && kind !== 'none') {
     if (!members.includes(id) || !machine.datastore.serves(clusterId)) return 'its datastore does not serve'
   }
   if (stageOf(state, machine.clock()) !== 'ready') return 'its status says otherwise'
@@ -74,7 +76,7 @@ export function expectable(world: World): {
 }
 
 const waitsToJoin = (plan: Plan, id: NodeId): boolean =>
-  plan.settings.distribution === 'etcd' && plan.voters.includes(id) && !plan.datastore.members.includes(id)
+  plan.settings.distribution !== 'none' && plan.voters.includes(id) && !plan.datastore.members.includes(id)
 
 const isLeft = (world: World, store: Datastore, machine: Machine): boolean =>
   machine.datastore.data?.store === store && asksForPerson(world, machine) === null

@@ -4,6 +4,7 @@ import type { NodeId } from '../../src/core/ids.ts'
 import type { Message } from '../../src/core/protocol.ts'
 import type { Durable } from '../../src/core/state.ts'
 import type { Datastore } from '../datastore.ts'
+import type { K3sOrder } from '../k3s.ts'
 import type { Machine } from '../machine.ts'
 
 export type Order = Extract<Effect, { kind: 'mesh' | 'distribution' }>
@@ -20,6 +21,14 @@ export interface Oracle {
   datastoreJoined?(machine: Machine, datastore: Datastore): void
   /** This machine took a member, voter or learner, out of the datastore's list. */
   datastoreLeft?(machine: Machine, target: NodeId): void
+  /** Its k3s gets other settings, or its first; `wasRunning`: it is taken down for them. */
+  k3sChanged?(
+    machine: Machine,
+    order: K3sOrder,
+    before: { readonly revision: number | null; readonly version: string },
+    wasRunning: boolean,
+  ): void
+  snapshotTaken?(machine: Machine, name: string): void
 }
 
 /** @param rule number in DESIGN.md section 2. */

@@ -115,8 +115,10 @@ export type DistributionOrder =
       readonly version: string | null
       /**
        * Settings that this node will have next, or has already: binary and images of theirs are fetched and
-       * verified at once, while what runs is left alone. Nobody starts, joins or changes to a revision before
-       * its facts say `prepared` for it, so that no server is down while something is fetched.
+       * verified at once, while what runs is left alone. The core lets nobody start, join or change to them before
+       * the facts say `prepared`, so that no server is down while something is fetched. Where `settings` are older
+       * ones and what they need is not here (an agent that came in the middle of a rollout), the driver fetches
+       * that too before it starts.
        */
       readonly prepare: { readonly revision: number; readonly settings: K3sSettings }
       /** A snapshot of the datastore of this name must exist on this machine's disk; null: none is wanted. */
