@@ -345,7 +345,7 @@ export function createDatastorePart(world: World, machine: Machine): DatastorePa
   }
 
   /** As etcd: a member goes only where enough of the others are there to do without it. */
-  const remove = (given: EtcdOrder, from: Data): void => {
+  const remove = (given: KeptOrder, from: Data): void => {
     const { store } = from
     if (store === null || !hasQuorum(store, machine)) return
     const target = store.members.find(

@@ -7,10 +7,10 @@
 import { type Outcome, outcomeStatement } from './causes.ts'
 import { type Statement, statement } from './codec.ts'
 import type { Digest, Millis, NodeId } from './ids.ts'
-import { isMajority, type OwnAct, type Plan } from './plan.ts'
+import { isMajority, nameOf, type OwnAct, type Plan } from './plan.ts'
 import type { MessageOf } from './protocol.ts'
 import { isRecalling } from './restored.ts'
-import { nameIn, revisionOf, runsNewest } from './revisions.ts'
+import { revisionOf, runsNewest } from './revisions.ts'
 import type { NodeState } from './state.ts'
 import { PERMIT_RETRY_MS, PERMIT_ROUND_MS } from './timing.ts'
 import { after, type Deadline, log, refuse, send, type Turn } from './turn.ts'
@@ -142,7 +142,7 @@ function mayGoDown({ id, distribution: facts }: NodeState, plan: Plan, node: Nod
   if (plan.rollout?.acceptDowntime === true) return true
   if (node === id || !facts.healthy) return false
   if (plan.settings.k3s?.external === true) return true
-  const name = nameIn(plan, node)
+  const name = nameOf(plan, node)
   const voters = facts.members.filter(({ voter }) => voter)
   return voters.filter((member) => member.healthy && member.name !== name).length * 2 > voters.length
 }

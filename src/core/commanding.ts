@@ -23,6 +23,7 @@ import { COMMANDS_MAX, departedOf, isServer, memberOf, nameOf, type Plan } from 
 import type { MessageOf } from './protocol.ts'
 import type { SignedRecord } from './record.ts'
 import { isQueued, request } from './replication.ts'
+import { runningVersionFault } from './rolling.ts'
 import { sealServerSecret } from './secrets.ts'
 import type { NodeState } from './state.ts'
 import { COMMAND_RETRY_MS, COMMAND_WAIT_MS } from './timing.ts'
@@ -297,6 +298,7 @@ const wordsOf = (command: Command): string[] => {
       return [command.old, command.new]
     case 'act-break':
     case 'config':
+    case 'rollout':
       return []
     default:
       return assertNever(command)
@@ -338,6 +340,12 @@ function whyNotNow(
   command: Command,
   [id]: readonly NodeId[],
 ): CommandAnswer | null {
+  if (command.verb === 'config') {
+    const fault = runningVersionFault({ state, now }, plan, command.settings.k3s?.version ?? null)
+    return fault === null
+      ? null
+      : no(fault, 'take the version between first; `muster status` shows who runs what')
+  }
   if (id === undefined) return null
   switch (command.verb) {
     case 'remove':
@@ -366,7 +374,7 @@ function whyNotNow(
     }
     case 'approve':
     case 'act-break':
-    case 'config':
+    case 'rollout':
       return null
     default:
       return assertNever(command)
@@ -399,6 +407,8 @@ function doneText(plan: Plan, command: Command, { targets, records }: Meant): st
       return `act ${command.attempt} is over`
     case 'config':
       return `the cluster’s settings are changed: ${Object.keys(command.settings).join(', ')}`
+    case 'rollout':
+      return command.to === 'pause' ? 'the rollout is paused' : 'the rollout goes on'
     default:
       return assertNever(command)
   }

@@ -33,7 +33,14 @@ export const commandSchema = z.discriminatedUnion('verb', [
   z.strictObject({ verb: z.literal('demote'), node: wordSchema }),
   /** The act of this number ends, whatever its holder does. */
   z.strictObject({ verb: z.literal('act-break'), attempt: countSchema }),
-  z.strictObject({ verb: z.literal('config'), settings: clusterSettingsSchema.partial() }),
+  z.strictObject({
+    verb: z.literal('config'),
+    settings: clusterSettingsSchema.partial(),
+    /** Where settings of k3s change and too few servers are left while one restarts (rule 6). */
+    acceptDowntime: z.boolean(),
+  }),
+  /** The rollout that such a change began is held up, or goes on after a failure. */
+  z.strictObject({ verb: z.literal('rollout'), to: z.enum(['pause', 'resume']) }),
 ])
 export type Command = z.infer<typeof commandSchema>
 

@@ -7,8 +7,8 @@ import { isDistributed } from './distribution.ts'
 import type { Millis, NodeId } from './ids.ts'
 import type { HostProblem } from './orders.ts'
 import { isUnreachable } from './paths.ts'
-import { isServer, memberOf, type Plan } from './plan.ts'
-import { agentsLeft, nameIn, revisionFor, rolloutUnderWay, serversLeft } from './revisions.ts'
+import { isServer, memberOf, nameOf, type Plan } from './plan.ts'
+import { agentsLeft, revisionFor, rolloutUnderWay, serversLeft } from './revisions.ts'
 import { lacksSecret } from './secrets.ts'
 import type { NodeState } from './state.ts'
 import { LEADERLESS_MS } from './timing.ts'
@@ -33,7 +33,7 @@ function datastoreLost(state: NodeState, plan: Plan, now: Millis): HostProblem[]
   const down = members.filter((id) => !answers(state, plan, id, now))
   const needed = Math.floor(members.length / 2) + 1
   if (members.length - down.length >= needed) return []
-  const names = down.map((id) => nameIn(plan, id))
+  const names = down.map((id) => nameOf(plan, id))
   const are = names.length === 1 ? 'does' : 'do'
   return [
     {
@@ -49,7 +49,7 @@ function datastoreLost(state: NodeState, plan: Plan, now: Millis): HostProblem[]
 function answers(state: NodeState, plan: Plan, id: NodeId, now: Millis): boolean {
   if (!isAlive(state, id, now)) return false
   const own = isServer(plan, state.id) && state.distribution.running ? state.distribution : null
-  const told = (own ?? state.beats.view.datastore)?.members.find(({ name }) => name === nameIn(plan, id))
+  const told = (own ?? state.beats.view.datastore)?.members.find(({ name }) => name === nameOf(plan, id))
   return told?.healthy ?? true
 }
 
@@ -63,7 +63,7 @@ function serversUnreachable(state: NodeState, plan: Plan, now: Millis): HostProb
     {
       code: 'distribution.no-server',
       severity: 'error',
-      message: `this agent reaches none of the servers: ${members.map((id) => nameIn(plan, id)).join(', ')}`,
+      message: `this agent reaches none of the servers: ${members.map((id) => nameOf(plan, id)).join(', ')}`,
       hint: 'power them on, or check the network between this machine and them; it joins again by itself',
     },
   ]
@@ -131,7 +131,7 @@ export function waitingForDistribution(
   const servers = plan.members.filter((member) => member.role === 'server')
   const items: { key: string; text: string }[] = []
   if (act !== null) {
-    items.push({ key: `act.${act.attempt}`, text: `${nameIn(plan, act.node)} to ${ACT_TEXTS[act.kind]}` })
+    items.push({ key: `act.${act.attempt}`, text: `${nameOf(plan, act.node)} to ${ACT_TEXTS[act.kind]}` })
   } else {
     const missing = servers.filter((server) => !datastore.members.includes(server.id))
     if (missing.length > 0) {
@@ -152,6 +152,6 @@ function waitingForRollout(plan: Plan): { key: string; text: string }[] {
   if (rollout === null) return []
   const left = [...serversLeft(plan), ...agentsLeft(plan)]
   if (rollout.state !== 'running' || left.length === 0) return []
-  const names = left.map((id) => nameIn(plan, id)).join(', ')
+  const names = left.map((id) => nameOf(plan, id)).join(', ')
   return [{ key: 'rollout', text: `${targetText(plan)} to reach ${names}` }]
 }

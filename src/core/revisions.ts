@@ -5,7 +5,7 @@
 import type { NodeId } from './ids.ts'
 import { type K3sSettings, k3sVersion, sameK3s } from './k3s.ts'
 import type { DistributionFacts } from './orders.ts'
-import { isServer, memberOf, type Plan } from './plan.ts'
+import { isServer, type Plan } from './plan.ts'
 import { LEFT_MAX, type Revision, type Rollout } from './rollout.ts'
 
 /** Number of the plan's newest settings. */
@@ -105,29 +105,33 @@ export function isTargetInUse(plan: Plan): boolean {
 
 /** No minor is skipped and none taken back: the datastore's content may have been changed by the newer one. */
 function versionFault(plan: Plan, wanted: string): string | null {
-  const to = k3sVersion(wanted)
-  if (to === null) return `${wanted} is no version of k3s`
+  if (k3sVersion(wanted) === null) return `${wanted} is no version of k3s`
   const target = targetOf(plan)
   for (const { revision, settings } of revisionsInUse(plan)) {
     if (revision === target?.revision && !isTargetInUse(plan)) continue
-    const from = settings.version === null ? null : k3sVersion(settings.version)
-    if (from === null) continue
-    const step = minorStep(from, to)
-    if (step > 1)
-      return `${wanted} skips a minor version: ${settings.version} runs here, and goes to ${from.major}.${from.minor + 1} first`
-    if (step < 0)
-      return `${wanted} goes back a minor version from ${settings.version}: only a snapshot of before goes back`
+    const fault = settings.version === null ? null : stepFault(settings.version, wanted)
+    if (fault !== null) return fault
   }
   return null
 }
 
+/** Why one version must not follow the other on a node; what is no version is not compared. */
+export function stepFault(before: string, wanted: string): string | null {
+  const [from, to] = [k3sVersion(before), k3sVersion(wanted)]
+  if (from === null || to === null) return null
+  const step = minorStep(from, to)
+  if (step > 1)
+    return `${wanted} skips a minor version: ${before} runs, and goes to ${from.major}.${from.minor + 1} first`
+  if (step < 0)
+    return `${wanted} goes back a minor version from ${before}: only a snapshot of before goes back`
+  return null
+}
+
 /** How many minor versions lie between the two; another major is never one step. */
-export function minorStep(
+function minorStep(
   from: { readonly major: number; readonly minor: number },
   to: { readonly major: number; readonly minor: number },
 ): number {
   if (from.major === to.major) return to.minor - from.minor
   return to.major > from.major ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY
 }
-
-export const nameIn = (plan: Plan, node: NodeId): string => memberOf(plan, node)?.name ?? node

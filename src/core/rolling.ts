@@ -6,9 +6,9 @@
  */
 import { factsOf, isAlive } from './beats.ts'
 import type { Millis, NodeId } from './ids.ts'
-import { type Act, isMajority, type Plan } from './plan.ts'
+import { type Act, isMajority, nameOf, type Plan } from './plan.ts'
 import { isQueued, request } from './replication.ts'
-import { agentsLeft, nameIn, rolloutUnderWay, serversLeft, targetOf } from './revisions.ts'
+import { agentsLeft, rolloutUnderWay, serversLeft, stepFault, targetOf } from './revisions.ts'
 import type { Revision, Rollout } from './rollout.ts'
 import type { NodeState } from './state.ts'
 import { UPGRADE_DEADLINE_MS, UPGRADE_FAULT_MS } from './timing.ts'
@@ -113,7 +113,7 @@ function haltIfFailed(turn: Turn, plan: Plan, node: NodeId): boolean {
   const { since } = state.rolling
   const began = since.get(node) ?? now
   since.set(node, began)
-  const name = nameIn(plan, node)
+  const name = nameOf(plan, node)
   const fault = lastingFault(turn, node)
   if (fault !== null) return halt(turn, plan, node, `${name}: ${fault}`)
   if (now - began < UPGRADE_DEADLINE_MS) return false
@@ -127,7 +127,7 @@ function haltForUnprepared(turn: Turn, plan: Plan, rollout: Rollout): boolean {
     const told = factsOf(turn.state, node)?.distribution
     if (told == null || told.prepared === rollout.number) continue
     const fault = lastingFault(turn, node)
-    if (fault !== null) return halt(turn, plan, node, `${nameIn(plan, node)}: ${fault}`)
+    if (fault !== null) return halt(turn, plan, node, `${nameOf(plan, node)}: ${fault}`)
   }
   return false
 }
@@ -160,4 +160,19 @@ function halt(turn: Turn, plan: Plan, node: NodeId, reason: string): boolean {
 export function forgetRolling(state: NodeState): void {
   state.rolling.since.clear()
   state.rolling.faulty.clear()
+}
+
+/** As {@link stepFault}, of what nodes really run: settings without a version do not say. */
+export function runningVersionFault(
+  { state, now }: Pick<Turn, 'state' | 'now'>,
+  plan: Plan,
+  wanted: string | null,
+): string | null {
+  if (wanted === null || plan.datastore.clusterId === null) return null
+  for (const { id, name } of plan.members) {
+    const version = isAlive(state, id, now) ? (factsOf(state, id)?.distribution?.version ?? null) : null
+    const fault = version === null ? null : stepFault(version, wanted)
+    if (fault !== null) return `${name}: ${fault}`
+  }
+  return null
 }

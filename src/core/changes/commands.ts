@@ -6,10 +6,14 @@ import type { CommandCause } from '../causes.ts'
 import { COMMAND_WINDOW, type Command, commandStatement, isSigned } from '../commands.ts'
 import type { Crypto } from '../crypto.ts'
 import { assertNever, type NodeId } from '../ids.ts'
-import { COMMANDS_MAX, departedOf, isServer, memberOf, type Next, type Plan } from '../plan.ts'
+import { type K3sSettings, sameK3s } from '../k3s.ts'
+import { COMMANDS_MAX, departedOf, isServer, memberOf, type Next, nameOf, type Plan } from '../plan.ts'
 import type { SignedRecord } from '../record.ts'
+import { k3sChangeFault } from '../revisions.ts'
+import { haltedBy } from '../rollout.ts'
 import { admissionFault, enter } from './admission.ts'
 import { beginRemoval, depart, isCounted, promote, replaced, SERVERS_MAX } from './membership.ts'
+import { changeK3s, steerRollout } from './rollout.ts'
 
 /** Why a command is not carried out, and what a person can do. */
 export interface Refusal {
@@ -122,7 +126,9 @@ function carryOut(
     case 'act-break':
       return breakAct(plan, command.attempt)
     case 'config':
-      return configure(plan, command.settings)
+      return configure(plan, command)
+    case 'rollout':
+      return steer(plan, command.to)
     default:
       return assertNever(command)
   }
@@ -275,10 +281,16 @@ function breakAct(plan: Plan, attempt: number): Obeyed | Refusal {
     return refusal(`act ${attempt} is not under way`, 'see `muster act list`')
   const aborted =
     act.kind === 'join' ? [...datastore.aborted.filter((id) => id !== act.node), act.node] : datastore.aborted
-  return { changes: { act: null, datastore: { ...datastore, aborted } }, node: act.node, name: 'act-broken' }
+  const rollout =
+    act.kind === 'upgrade'
+      ? haltedBy(plan.rollout, `a person ended the act of ${nameOf(plan, act.node)}`)
+      : plan.rollout
+  const changes = { act: null, rollout, datastore: { ...datastore, aborted } }
+  return { changes, node: act.node, name: 'act-broken' }
 }
 
-type ChangedSettings = Extract<Command, { verb: 'config' }>['settings']
+type ConfigCommand = Extract<Command, { verb: 'config' }>
+type ChangedSettings = ConfigCommand['settings']
 
 /** Without the keys that are there and say nothing. */
 const said = (changed: ChangedSettings): Partial<Plan['settings']> =>
@@ -287,7 +299,7 @@ const said = (changed: ChangedSettings): Partial<Plan['settings']> =>
 /** What cannot change once there is a cluster: addresses were given, and the datastore is of its kind. */
 const FIXED = ['vpnMode', 'vpnCidr', 'distribution'] as const
 
-function configure(plan: Plan, changed: ChangedSettings): Obeyed | Refusal {
+function configure(plan: Plan, { settings: changed, acceptDowntime }: ConfigCommand): Obeyed | Refusal {
   const fixed = FIXED.filter((key) => changed[key] !== undefined && changed[key] !== plan.settings[key])
   if (fixed.length > 0)
     return refusal(
@@ -307,5 +319,24 @@ function configure(plan: Plan, changed: ChangedSettings): Obeyed | Refusal {
       'a node was revoked, and could come back with another key',
       'rotate the token first; until then approve newcomers one by one',
     )
-  return { changes: { settings }, node: null, name: 'configured' }
+  const rolled = rollOut(plan, settings.k3s, acceptDowntime)
+  if (isRefusal(rolled)) return rolled
+  return { changes: { ...rolled, settings }, node: null, name: 'configured' }
+}
+
+/** Settings of k3s reach the nodes one by one. */
+function rollOut(plan: Plan, k3s: K3sSettings | null, acceptDowntime: boolean): Partial<Plan> | Refusal {
+  const current = plan.settings.k3s
+  if (k3s === null || current === null || sameK3s(k3s, current)) return {}
+  const change = { settings: k3s, acceptDowntime }
+  const fault = k3sChangeFault(plan, change)
+  return fault === null ? (changeK3s(plan, change) ?? {}) : refusal(fault, 'see `muster rollout status`')
+}
+
+function steer(plan: Plan, to: 'pause' | 'resume'): Obeyed | Refusal {
+  const changes = steerRollout(plan, to)
+  if (changes !== null) return { changes, node: null, name: to === 'pause' ? 'paused' : 'resumed' }
+  return plan.rollout === null || plan.rollout.state === 'done'
+    ? refusal('no rollout is under way', 'nothing is to be done')
+    : refusal(`the rollout is ${plan.rollout.state} already`, 'nothing is to be done')
 }

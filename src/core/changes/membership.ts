@@ -15,6 +15,7 @@ import {
   type Plan,
   type RemoveAct,
 } from '../plan.ts'
+import { withoutNode } from '../rollout.ts'
 
 /** Most servers: what etcd bears. */
 export const SERVERS_MAX = 7
@@ -99,7 +100,7 @@ export function depart(
   { id, name, address, role }: Pick<Member, 'id' | 'name' | 'address' | 'role'>,
   why: Departed['why'],
   successor: NodeId | null,
-): Pick<Plan, 'members' | 'departed' | 'secrets'> | null {
+): Pick<Plan, 'members' | 'departed' | 'secrets' | 'rollout'> | null {
   const left: Departed = { id, name, address, why, server: role === 'server', successor }
   const all = [...plan.departed, left]
   const forgotten = all.length > DEPARTED_MAX ? all.find((one) => one.why !== 'revoked') : null
@@ -108,6 +109,7 @@ export function depart(
     members: plan.members.filter((member) => member.id !== id),
     departed: all.filter((one) => one !== forgotten),
     secrets: plan.secrets.filter(({ node }) => node !== id),
+    rollout: withoutNode(plan.rollout, id),
   }
 }
 

@@ -123,16 +123,11 @@ export function haltRollout(
   return next({ rollout: { ...rollout, state: 'halted', reason } }, node)
 }
 
-/** A person holds it up, or lets it go on after a failure. */
-export function steerRollout(plan: Plan, to: 'pause' | 'resume', next: Next): Plan | null {
+/** A person holds it up, or lets it go on, after a failure too. */
+export function steerRollout(plan: Plan, to: 'pause' | 'resume'): Pick<Plan, 'rollout'> | null {
   const rollout = rolloutUnderWay(plan)
-  if (rollout === null) return null
-  if (to === 'pause') {
-    return rollout.state === 'running' ? next({ rollout: { ...rollout, state: 'paused' } }, null, to) : null
-  }
-  return rollout.state === 'running'
-    ? null
-    : next({ rollout: { ...rollout, state: 'running', reason: null } }, null, to)
+  if (rollout === null || (rollout.state === 'running') === (to === 'resume')) return null
+  return { rollout: { ...rollout, state: to === 'resume' ? 'running' : 'paused', reason: null } }
 }
 
 /** Everyone has the new settings, and whoever comes later begins with them. */
