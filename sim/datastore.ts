@@ -333,7 +333,7 @@ export function createDatastorePart(world: World, machine: Machine): DatastorePa
         given.evict.includes(member.name) &&
         !given.members.some((m) => m.name === member.name),
     )
-    if (leftover === undefined || from.store === null || !isSteady(from.store)) {
+    if (leftover === undefined || from.store === null || !hasQuorum(from.store, machine)) {
       leftoverSince = null
       return
     }

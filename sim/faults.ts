@@ -135,6 +135,15 @@ export function strike(world: World, fault: Fault, calmAt: number): void {
       world.network.slow(fault.machine, fault.byMs)
       later(fault.ms, () => world.network.slow(fault.machine, 0))
       return
+    case 'command':
+      world.operator.give(fault)
+      return
+    case 'dies':
+      if (machine.state === null) return
+      told('dies')
+      counters.add('deaths')
+      machine.die()
+      return
     case 'clock-jump':
       counters.add('clock jumps')
       machine.jump(fault.byMs)

@@ -3,7 +3,7 @@
  * src/core/node.ts), and dies in the middle of it when its schedule says so.
  */
 import type { Effect, Event } from '../src/core/events.ts'
-import { assertNever, type Millis, millis } from '../src/core/ids.ts'
+import { assertNever, type Millis, millis, type NodeId } from '../src/core/ids.ts'
 import { nextDeadline, start, step } from '../src/core/node.ts'
 import type { Settings } from '../src/core/settings.ts'
 import type { Durable, NodeState } from '../src/core/state.ts'
@@ -41,6 +41,13 @@ export interface Machine extends Endpoint {
   disarm(): void
   pause(): void
   resume(): void
+  /** Off for good. */
+  die(): void
+  readonly isDead: boolean
+  /** IDs that it had before it was wiped, oldest first. */
+  readonly formerIds: readonly NodeId[]
+  /** A command was given to it: unless it goes off or freezes, it must answer within this time, once. */
+  expectAnswer(request: string, withinMs: number): void
   /** A new machine in the old one's place: empty disk, new keys. Only while off. */
   wipe(): void
   /** As {@link wipe}, but the datastore's data is elsewhere and stays. */
@@ -87,6 +94,10 @@ export function createMachine(
   let inbox: Event[] = []
   let timerAt = Number.POSITIVE_INFINITY
   let moves = 0
+  let isDead = false
+  const formerIds: NodeId[] = []
+  /** Commands that await their answer. */
+  const awaited = new Set<string>()
   let wallJumpMs = 0
   let hasFingerprint = true
   let copy: { readonly durable: Durable | null; readonly datastore: DatastoreCopy } | null = null
@@ -113,7 +124,7 @@ export function createMachine(
     })
 
   const boot = (): void => {
-    if (state !== null) return
+    if (state !== null || isDead) return
     run += 1
     bootedAt = world.now
     awakeSince = world.now
@@ -156,6 +167,7 @@ export function createMachine(
   const crash = (power: boolean): void => {
     if (state === null) return
     run += 1
+    awaited.clear()
     leftAt = world.now
     state = null
     inbox = []
@@ -286,8 +298,14 @@ export function createMachine(
         world.dht.lookup(machine, effect.genesis)
         return
       case 'answer':
+        counters.add(effect.ok ? 'commands obeyed' : 'commands refused')
+        if (!awaited.delete(effect.request)) oracles.violate(11, `${effect.request} is answered twice`)
         return
       case 'shun':
+        counters.add('shunned')
+        for (const other of world.machines) {
+          if (effect.peers.includes(other.keys.id)) world.network.breakLink(index, other.index)
+        }
         return
       case 'log':
         counters.logged(effect.event)
@@ -330,6 +348,7 @@ export function createMachine(
 
   const forget = (): void => {
     life += 1
+    formerIds.push(keys.id)
     keys = identityAt(identities, life)
     world.renamed()
     disk = createDisk(random, plan.diskMs, world.encoded)
@@ -387,6 +406,26 @@ export function createMachine(
       awakeSince = world.now
       drain()
       rearm()
+    },
+    get isDead() {
+      return isDead
+    },
+    die: () => {
+      crash(true)
+      isDead = true
+    },
+    get formerIds() {
+      return formerIds
+    },
+    expectAnswer: (request, withinMs) => {
+      const thisRun = run
+      awaited.add(request)
+      const from = world.now
+      world.at(from + withinMs, () => {
+        const wasAwake = run === thisRun && !paused && !busy && awakeSince <= from
+        const isOwed = wasAwake && awaited.has(request)
+        if (isOwed) oracles.violate(11, `${request} given to ${name} was never answered`)
+      })
     },
     wipe: () => {
       forget()

@@ -20,6 +20,8 @@ export interface Oracles extends Required<Omit<Oracle, 'persisted'>> {
   persisted(id: NodeId, durable: Durable): void
   /** A disk was copied: put back into its machine, or into another. */
   copied(id: NodeId, how: 'restored' | 'cloned', durable: Durable | null): void
+  /** A rule is broken, seen by a part of the world itself. */
+  readonly violate: Violate
   readonly copies: Copies
   readonly bounds: Bounds
   readonly plans: PlanOracle
@@ -45,6 +47,7 @@ export function createOracles(
   const disks = new Map<NodeId, Durable>()
   const bounds = createBounds(violate, world, liars.size > 0)
   return {
+    violate,
     copies,
     bounds,
     copied: (id, how, durable) => {

@@ -24,6 +24,17 @@ export interface MachinePlan {
   readonly diskMs: readonly number[]
 }
 
+export const COMMAND_VERBS = [
+  'approve',
+  'revoke',
+  'remove',
+  'replace',
+  'promote',
+  'demote',
+  'act-break',
+  'config',
+] as const
+
 export type Fault = { readonly at: number; readonly machine: number } & (
   | {
       readonly kind: 'crash'
@@ -59,6 +70,16 @@ export type Fault = { readonly at: number; readonly machine: number } & (
   | { readonly kind: 'sever'; readonly other: number; readonly oneWay: boolean; readonly ms: number }
   /** Everything to and from it takes so much longer. */
   | { readonly kind: 'slow'; readonly byMs: number; readonly ms: number }
+  /** A person commands on `machine`, about `other`; or, where it is not lawful, a thief tries to. */
+  | {
+      readonly kind: 'command'
+      readonly other: number
+      readonly verb: (typeof COMMAND_VERBS)[number]
+      readonly as: 'agent' | 'server'
+      readonly lawful: boolean
+    }
+  /** Off for good: nobody switches it on again. */
+  | { readonly kind: 'dies' }
   | { readonly kind: 'clock-jump'; readonly byMs: number }
   | { readonly kind: 'move' }
   /** Whoever leads, or stands in a founding, or holds the act, is struck again and again. */
@@ -85,6 +106,8 @@ export interface Schedule {
   readonly network: NetworkPlan
   readonly faults: readonly Fault[]
   readonly liar: LiarPlan | null
+  /** Whether the cluster has an operator's key. */
+  readonly operator?: boolean
   readonly crypto: 'symbolic' | 'real'
   /** Whether messages and disks pass through the real encoding and schemas. */
   readonly encoded: boolean
@@ -168,6 +191,8 @@ export function drawSchedule(seed: number): Schedule {
     if (random.perMille(750)) spare(faults, random.below(2))
   }
   faults.push(...drawLaterFaults(randomFrom(seed, 'later faults'), count, calmAt))
+  const membership = drawMembership(randomFrom(seed, 'membership'), count, calmAt)
+  faults.push(...membership.faults)
   return {
     seed,
     machines,
@@ -180,7 +205,10 @@ export function drawSchedule(seed: number): Schedule {
       distribution: focus === 'datastore' || random.perMille(700) ? 'etcd' : 'none',
       k3s: null,
       ...MEMBERSHIP_DEFAULTS,
+      replaceAfterMs: 0,
+      ...membership.settings,
     },
+    operator: membership.operator,
     settleMs: random.pick([2_000, 5_000, 15_000]),
     network: {
       ...bearable(drawNetwork(random), count),
@@ -284,6 +312,37 @@ function drawLaterFaults(random: Random, count: number, calmAt: number): Fault[]
     copies += 1
     return copies === 1 || !isSpared
   })
+}
+
+/** Who is in and out, by people and by itself: in a third of the seeds. */
+function drawMembership(
+  random: Random,
+  count: number,
+  calmAt: number,
+): {
+  readonly settings: Partial<ClusterSettings>
+  readonly faults: readonly Fault[]
+  readonly operator: boolean
+} {
+  if (random.perMille(650)) return { settings: {}, faults: [], operator: false }
+  const settings: Partial<ClusterSettings> = {
+    promote: random.perMille(600) ? 'any' : 'founders',
+    replaceAfterMs: random.pick([0, 6_000, 12_000, 12_000, 30_000]),
+    admission: random.perMille(200) ? 'approve' : 'open',
+  }
+  const intensity = random.pick([0, 1, 2, 4, 8])
+  const verbs = COMMAND_VERBS.filter(() => random.perMille(500))
+  const early = random.perMille(500) ? 30_000 : calmAt
+  const when = (): number => random.below(Math.min(early, calmAt))
+  const faults = Array.from({ length: verbs.length === 0 ? 0 : intensity }, (): Fault => {
+    const about = { at: when(), machine: random.below(count), other: random.below(count) }
+    const as = random.perMille(700) ? 'server' : 'agent'
+    return { ...about, kind: 'command', verb: random.pick(verbs), as, lawful: random.perMille(800) }
+  })
+  // Few enough that a quorum can stay.
+  if (count >= 3 && random.perMille(400))
+    faults.push({ at: when(), machine: random.below(count), kind: 'dies' })
+  return { settings, faults, operator: random.perMille(600) }
 }
 
 function drawLaterFault(

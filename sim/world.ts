@@ -11,8 +11,9 @@ import { strike } from './faults.ts'
 import { createLiar } from './liar.ts'
 import { createMachine, type Machine } from './machine.ts'
 import { createNetwork, type Network } from './network.ts'
+import { createOperator, type Operator } from './operator.ts'
 import { contentOf } from './oracles/contents.ts'
-import { expectable, lacks, told } from './oracles/liveness.ts'
+import { expectable, lacks, owes, told } from './oracles/liveness.ts'
 import { createOracles, type Oracles } from './oracles.ts'
 import { createQueue } from './queue.ts'
 import { type Random, randomFrom } from './random.ts'
@@ -34,6 +35,7 @@ export interface World {
   renamed(): void
   readonly network: Network
   readonly dht: Dht
+  readonly operator: Operator
   readonly datastores: Datastore[]
   readonly counters: Counters
   readonly oracles: Oracles
@@ -106,6 +108,8 @@ export async function runSchedule(
     identities.push(list)
   }
   const liarKeys = await keymaker('liar', randomFrom(seed, 'liar keys'))
+  const operatorKeys =
+    schedule.operator === true ? await keymaker('person', randomFrom(seed, 'operator keys')) : null
   const liars = new Set(schedule.liar === null ? [] : [liarKeys.id])
 
   const violate = (rule: number, message: string): void => {
@@ -143,6 +147,9 @@ export async function runSchedule(
     get dht() {
       return dht
     },
+    get operator() {
+      return operator
+    },
     datastores: [],
     counters,
     oracles: createOracles(violate, liars, Math.min(...plans.map((plan) => plan.expect)), () => world),
@@ -163,9 +170,10 @@ export async function runSchedule(
   trace?.attach(world)
   const network = createNetwork(world, schedule.network, schedule.encoded, plans.length)
   const dht = createDht(world)
+  const operator = createOperator(world, operatorKeys)
 
   plans.forEach((plan, i) => {
-    const machine = createMachine(world, i, plan, settingsOf(schedule, i), identities[i] ?? [])
+    const machine = createMachine(world, i, plan, settingsOf(schedule, i, operatorKeys), identities[i] ?? [])
     machines.push(machine)
     network.plug(machine)
     queue.add(plan.startAt, () => machine.boot())
@@ -184,7 +192,8 @@ export async function runSchedule(
     const { machines: wanted, excuse } = expectable(world)
     lateExcuse = excuse
     const missing = firstMissing(world, wanted)
-    if (missing === undefined && excuse === null) readySince ??= now
+    const lacking = missing === undefined ? owes(world) : notReady(missing)
+    if (lacking === null && excuse === null) readySince ??= now
     else readySince = null
     if (readySince !== null && now - readySince >= QUIET_MS) {
       readyAt = readySince
@@ -192,10 +201,7 @@ export async function runSchedule(
     } else if (excuse !== null && now - schedule.calmAt >= 60_000) {
       isOver = true
     } else if (now - schedule.calmAt >= schedule.boundMs) {
-      violate(
-        11,
-        `${schedule.boundMs / 1000} s after the last fault ${missing === undefined ? 'not all are there' : notReady(missing)}`,
-      )
+      violate(11, `${schedule.boundMs / 1000} s after the last fault ${lacking ?? 'not all are there'}`)
     }
     queue.add(now + SETTLE_LOOK_MS, lookWhetherReady)
   }
@@ -252,7 +258,7 @@ function codeOf(event: Event): number {
   return event.kind.length
 }
 
-function settingsOf(schedule: Schedule, index: number): Settings {
+function settingsOf(schedule: Schedule, index: number, operator: Keys | null): Settings {
   const plan = schedule.machines[index]
   return {
     network: 'sim',
@@ -263,6 +269,6 @@ function settingsOf(schedule: Schedule, index: number): Settings {
     founders: null,
     serverPreference: plan?.preference ?? 'neutral',
     allowEphemeral: false,
-    cluster: schedule.cluster,
+    cluster: operator === null ? schedule.cluster : { ...schedule.cluster, operators: [operator.id] },
   }
 }

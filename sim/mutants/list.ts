@@ -160,7 +160,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'replication: a new leader issues at an index that it signed',
     file: 'replication.ts',
-    from: 'Math.max(certified.index, voting.accepted?.index ?? 0) + 1',
+    from: 'Math.max(certified.index, voting.accepted?.index ?? 0, leadership.burnt) + 1',
     to: 'certified.index + 1',
   },
   {
@@ -252,8 +252,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'admission: a member is admitted again',
     file: 'changes/admission.ts',
-    from: 'if (memberOf(plan, record.id) !== undefined || !verifyRecord(crypto, signed)) return null',
-    to: 'if (!verifyRecord(crypto, signed)) return null',
+    from: "  if (memberOf(plan, record.id) !== undefined) return 'it is in already'\n",
+    to: '',
     also: {
       file: 'admission.ts',
       from: '  if (memberOf(plan, from) !== undefined) {\n    const certified',
@@ -282,8 +282,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'distribution: a dead holder keeps its act',
     file: 'distribution.ts',
-    from: '  if (now - heldSince.at < patience) return\n',
-    to: '  if (now - heldSince.at < patience * 1e6) return\n',
+    from: '  if (now - heldSince.at < patienceWith(turn, plan, act)) return\n',
+    to: '  if (now - heldSince.at < patienceWith(turn, plan, act) * 1e6) return\n',
   },
   {
     name: 'distribution: a member is told to join again',

@@ -54,10 +54,12 @@ export function createDatastoreOracle(
     }
     const { action, secret } = order.order
     const isServer = plan.members.some((member) => member.id === id && member.role === 'server')
+    // Orders of one batch may be of plans before the one on the disk.
     const has = secret !== null && secret.length > 0
-    if (has !== isServer) violate(9, `${id} ${isServer ? 'lacks' : 'has'} the servers' secret`)
-    if (isServer) {
-      const text = [...(secret ?? [])].join()
+    if (has && !isServer && !plans.wereServers().has(id)) violate(9, `${id} has the servers' secret`)
+    if (!has && isServer && action !== 'stop') violate(9, `${id} lacks the servers' secret`)
+    if (isServer && has) {
+      const text = [...secret].join()
       if ((secrets.get(plan.era) ?? text) !== text) violate(9, `${id} has another server secret`)
       secrets.set(plan.era, text)
     }

@@ -63,6 +63,12 @@ export function expectable(world: World): {
   }
   const voters = plan.voters.filter((id) => alive.has(id))
   if (voters.length * 2 <= plan.voters.length) return { machines: [], excuse: 'the servers were wiped' }
+  // Signed, it cannot be taken back, and the voters after it cannot certify it any more.
+  const next = able
+    .flatMap(({ disk }) => disk.durable?.voting.accepted ?? [])
+    .map(({ plan: { voters: after } }) => after)
+  if (next.some((after) => after.filter((id) => alive.has(id)).length * 2 <= after.length))
+    return { machines: [], excuse: 'a change of the voters lost its quorum' }
   const stores = datastoreLost(world, plan.datastore.clusterId)
   if (stores !== null) return { machines: [], excuse: stores }
   // While one of its voters is gone for good, the datastore takes nobody in.
@@ -75,16 +81,52 @@ export function expectable(world: World): {
   }
 }
 
+/** What the leader owes the cluster by itself: a dead server's replacement, where one can take its place. */
+export function owes(world: World): string | null {
+  const plan = world.oracles.plans.newest()?.plan
+  if (plan === undefined) return null
+  if (plan.act?.kind === 'remove') return `${plan.act.node} is still being taken out`
+  const { replaceAfterMs, promote, servers: wanted } = plan.settings
+  const machineOf = (id: NodeId): Machine | undefined =>
+    world.machines.find(({ keys, state }) => keys.id === id && state !== null)
+  const servers = plan.members.filter(({ role }) => role === 'server')
+  const dead = servers.filter(({ id }) => machineOf(id) === undefined)
+  // One that waits for a person still speaks: it is not dead.
+  if (servers.some(({ id }) => asks(world, machineOf(id)))) return null
+  const spares = plan.members.filter(
+    ({ id, role, mayServe }) =>
+      role === 'agent' &&
+      (mayServe || promote === 'any') &&
+      machineOf(id) !== undefined &&
+      !asks(world, machineOf(id)),
+  )
+  const { length } = servers
+  const auto = plan.members.length < 3 ? 1 : plan.members.length <= 6 ? 3 : 5
+  const isFormed = plan.settings.distribution === 'none' || plan.datastore.clusterId !== null
+  if (dead.length > 0) {
+    const isOwed = dead.length * 2 < length && replaceAfterMs > 0 && spares.length > 0 && isFormed
+    return isOwed ? `${dead[0]?.name} is dead, and ${spares[0]?.name} could take its place` : null
+  }
+  const isShort = length < (wanted === 'auto' ? auto : wanted) && spares.length >= (length % 2 === 1 ? 2 : 1)
+  return isShort && isFormed ? `there are ${length} servers, and ${spares[0]?.name} could be one` : null
+}
+
+const asks = (world: World, machine: Machine | undefined): boolean =>
+  machine !== undefined && asksForPerson(world, machine) !== null
+
 const waitsToJoin = (plan: Plan, id: NodeId): boolean =>
   plan.settings.distribution !== 'none' && plan.voters.includes(id) && !plan.datastore.members.includes(id)
 
 const isLeft = (world: World, store: Datastore, machine: Machine): boolean =>
-  machine.datastore.data?.store === store && asksForPerson(world, machine) === null
+  machine.state !== null && machine.datastore.data?.store === store && asksForPerson(world, machine) === null
 
 /** What a machine with a copied disk, or one that lost its data, must tell a person; null for all others. */
 function asksForPerson(world: World, machine: Machine): string | null {
   const { state, keys } = machine
   if (state === null) return null
+  // Nobody speaks to it: it need not even know.
+  const left = world.oracles.plans.newest()?.plan.departed.find(({ id }) => id === keys.id)
+  if (left?.why === 'revoked') return 'node.revoked'
   const isCopied = world.oracles.copies.has(keys.id)
   if (!isCopied && !machine.datastore.isStale() && !isKeptOut(world, keys.id)) return null
   const { problems, waitingFor } = statusOf(state, machine.clock())

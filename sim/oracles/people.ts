@@ -33,14 +33,17 @@ export function createPeople(violate: Violate, world: () => World): People {
   return {
     approved: new Set(),
     approvedAsServers: new Set(),
-    isPerson: (who) => who === OPERATOR,
+    isPerson: (who) => who === OPERATOR || who.startsWith('operator …'),
     counts: (name) => world().counters.add(name),
     removalBegan: (before, target) => {
       world().counters.add('removals begun')
       const there = new Set(
         world()
           .machines.filter(wasThere)
-          .map(({ keys }) => keys.id),
+          .flatMap(({ keys, formerIds, leftAt }) => [
+            keys.id,
+            ...(world().now - leftAt < PICTURE_MS ? formerIds.slice(-1) : []),
+          ]),
       )
       for (const [what, ids] of [
         ['voters', before.voters],
@@ -48,7 +51,7 @@ export function createPeople(violate: Violate, world: () => World): People {
       ] as const) {
         const rest = ids.filter((id) => id !== target)
         const left = rest.filter((id) => there.has(id))
-        if (rest.length > 0 && left.length * 2 <= rest.length)
+        if (ids.includes(target) && rest.length > 0 && left.length * 2 <= rest.length)
           violate(
             6,
             `${target} is taken out, while only ${left.length} of the other ${rest.length} ${what} are there`,

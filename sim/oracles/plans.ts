@@ -26,6 +26,8 @@ export interface PlanOracle extends Oracle {
   /** Datastore IDs ever recorded as done, all eras. */
   done(): ReadonlySet<string>
   highestIndex(): number
+  /** All who were servers in any certified plan. */
+  wereServers(): ReadonlySet<NodeId>
   /** The certified plan of the highest index; null before there is one. */
   newest(): CertifiedPlan | null
 }
@@ -40,6 +42,7 @@ export function createPlanOracle(
   const eras = new Map<string, Era>()
   const done = new Map<string, Set<string>>()
   const seen = new Set<string>()
+  const served = new Set<NodeId>()
   let highest = 0
   let newest: CertifiedPlan | null = null
 
@@ -73,6 +76,7 @@ export function createPlanOracle(
       era.addresses.set(member.address, member.id)
       era.owners.set(member.id, member.address)
       const isServer = member.role === 'server'
+      if (isServer) served.add(member.id)
       if (isServer && (!mayServe(era, plan, member.id) || !plan.voters.includes(member.id)))
         violate(9, `${member.id} became a server`)
       if (era.revoked.has(member.id)) violate(10, `${member.id} was revoked, and is in plan ${index}`)
@@ -197,6 +201,7 @@ export function createPlanOracle(
     done: () => new Set([...done.values()].flatMap((ids) => [...ids])),
     highestIndex: () => highest,
     newest: () => newest,
+    wereServers: () => served,
     logged: (machine, event, fields) => {
       // A node that finds two truths has found a broken rule, whichever it is.
       if (event === 'plan.conflict')

@@ -8,6 +8,7 @@ import { isRefusal, obey, type Refusal } from './changes/commands.ts'
 import { abortJoin, endAct, initialise, join } from './changes/datastore.ts'
 import { leave, leaveDatastore, promoteSpare, removeServer, rename } from './changes/membership.ts'
 import { endRollout, haltRollout, turnAgent, turnedAgent, upgrade } from './changes/rollout.ts'
+import type { OrderedCommand } from './commands.ts'
 import type { Crypto } from './crypto.ts'
 import { assertNever } from './ids.ts'
 import { HISTORY_MAX, type Next, type Plan } from './plan.ts'
@@ -71,8 +72,12 @@ export function change(crypto: Crypto, plan: Plan, cause: Cause): Plan | Refusal
 
 const givenBy = (what: Cause['what']): Plan['history'][number]['by'] =>
   what.kind === 'command'
-    ? { who: what.ordered.who, where: what.ordered.origin, why: what.ordered.why }
+    ? { who: giverOf(what.ordered), where: what.ordered.origin, why: what.ordered.why }
     : null
+
+/** Whoever hands on what an operator signed cannot say that it was somebody else. */
+const giverOf = ({ who, operator }: OrderedCommand): string =>
+  operator === null ? who : `operator …${operator.operator.slice(-8)}`
 
 /** All causes in turn; null as soon as one does not follow. */
 export function applyCauses(crypto: Crypto, plan: Plan, causes: readonly Cause[]): Plan | null {

@@ -17,11 +17,12 @@ const isOut = (state: NodeState, id: NodeId): boolean => {
 
 /**
  * A message of who left is not served; the plan that says so is its answer. Only a leader that goes may still
- * name who leads next.
+ * name who leads next, and who slept through the founding learns what the plan is of.
  * @returns whether the message is to be heard.
  */
 export function mayHear(turn: Turn, from: NodeId, message: Message): boolean {
-  if (!isOut(turn.state, from) || message.kind === 'resign') return true
+  const isHarmless = message.kind === 'resign' || message.kind === 'genesis.pull'
+  if (!isOut(turn.state, from) || isHarmless) return true
   tellOut(turn, from)
   return false
 }

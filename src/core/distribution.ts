@@ -9,7 +9,8 @@ import { isPermitted, ownAct } from './acts.ts'
 import { factsOf, isAlive } from './beats.ts'
 import { endsAct } from './causes.ts'
 import type { Member } from './genesis.ts'
-import { assertNever, compareText } from './ids.ts'
+import { assertNever, compareText, type NodeId } from './ids.ts'
+import { isReplacing } from './membership.ts'
 import type { DatastoreMember, DistributionOrder } from './orders.ts'
 import { type Act, departedOf, isLeaving, isServer, memberOf, nameOf, type Plan } from './plan.ts'
 import type { Facts } from './protocol.ts'
@@ -35,7 +36,7 @@ export function tickDistribution(turn: Turn): void {
   if (plan.act === null) {
     state.acts.heldSince = null
     if (plan.datastore.clusterId === null) nameInitialiser(turn, plan)
-    else if (!nameJoiner(turn, plan)) tickRollout(turn, plan)
+    else if (!isReplacing(turn, plan) && !nameJoiner(turn, plan)) tickRollout(turn, plan)
     return
   }
   watchHolder(turn, plan)
@@ -151,12 +152,12 @@ export function distributionOrder(turn: Turn): DistributionOrder | null {
     self: asDatastoreMember(self),
     members: members.map(asDatastoreMember),
     clusterId: plan.datastore.clusterId,
-    gone: isLeader(state) ? goneNames(plan) : [],
-    evict: plan.datastore.aborted.flatMap((id) => memberOf(plan, id)?.name ?? []),
+    evict: leftoverNames(plan),
   }
   const action = secret === null || state.durable.restored ? 'stop' : actionOf(state, plan)
+  const gone = isLeader(state) && action === 'run' ? goneNames(plan) : []
   if (plan.settings.distribution === 'etcd')
-    return { kind: 'etcd', ...common, action, secret: secret ?? new Uint8Array() }
+    return { kind: 'etcd', ...common, gone, action, secret: secret ?? new Uint8Array() }
   const target = targetOf(plan)
   const revision = ownRevision(state, plan)
   if (target === null || revision === null) return { kind: 'none' }
@@ -167,6 +168,7 @@ export function distributionOrder(turn: Turn): DistributionOrder | null {
   return {
     kind: 'k3s',
     ...common,
+    gone,
     role: isServing ? 'server' : 'agent',
     action: isServing ? action : mayRun ? 'run' : 'stop',
     servers: plan.members.filter(({ role }) => role === 'server').map(asDatastoreMember),
@@ -202,6 +204,13 @@ function actionOf(state: NodeState, plan: Plan): 'initialise' | 'join' | 'run' |
   const act = ownAct(state)
   if (act === null || !isPermitted(state)) return 'stop'
   return act.kind === 'upgrade' ? 'run' : act.kind
+}
+
+/** Of who failed to join, and left perhaps; never of who bears the name now. */
+function leftoverNames(plan: Plan): string[] {
+  const isOthers = (id: NodeId, name: string): boolean =>
+    plan.members.some((member) => member.name === name && member.id !== id)
+  return plan.datastore.aborted.filter((id) => !isOthers(id, nameOf(plan, id))).map((id) => nameOf(plan, id))
 }
 
 /**

@@ -5,17 +5,18 @@
  * where a quorum is lost nothing happens by itself.
  */
 import { factsOf, isAlive } from './beats.ts'
+import type { Cause } from './causes.ts'
 import { isCounted, SERVERS_MAX } from './changes/membership.ts'
 import { resign } from './election.ts'
 import type { Member } from './genesis.ts'
 import { recordOf } from './gossip.ts'
 import { compareText, type Millis, type NodeId, type Term, term } from './ids.ts'
-import { isServer, memberOf, nameOf, type Plan, type RemoveAct } from './plan.ts'
+import { isLeaving, isServer, memberOf, nameOf, type Plan, type RemoveAct } from './plan.ts'
 import { isBusy, isQueued, request } from './replication.ts'
 import { byFitness, serverTarget } from './roles.ts'
 import { sealServerSecret } from './secrets.ts'
 import type { NodeState } from './state.ts'
-import { FACTS_REPEAT_MS, LEADER_QUORUM_MS, MEMBERSHIP_MS } from './timing.ts'
+import { FACTS_REPEAT_MS, GROWING_MS, LEADER_QUORUM_MS, MEMBERSHIP_MS } from './timing.ts'
 import { after, type Deadline, log, type Turn } from './turn.ts'
 import { certifiedOf, isLeader, planOf } from './voters.ts'
 
@@ -23,6 +24,8 @@ export interface MembershipState {
   /** The leadership that what follows is of: a new leader begins with nothing. */
   term: Term
   lookAt: Millis
+  /** After a promotion another one may follow until then, before anything else begins. */
+  growingUntil: Millis
   /** Since when each server is silent without a break. */
   readonly silentSince: Map<NodeId, Millis>
   /** Of the act that takes a server out: since when, and whether the datastore was seen to list it. */
@@ -32,6 +35,7 @@ export interface MembershipState {
 export const startMembership = (now: Millis): MembershipState => ({
   term: term(0),
   lookAt: now,
+  growingUntil: now,
   silentSince: new Map(),
   removal: null,
 })
@@ -69,39 +73,58 @@ function watchServers(turn: Turn, plan: Plan): void {
   for (const id of silentSince.keys()) if (memberOf(plan, id) === undefined) silentSince.delete(id)
 }
 
-/** One thing at a time, in the order in which it matters. */
 function keepServers(turn: Turn, plan: Plan): void {
-  const { state, now } = turn
+  const next = nextChange(turn.state, plan, turn.now)
+  if (next === null || next.kind === 'wait') return
+  if (next.kind !== 'promote') {
+    if (next.kind === 'remove') log(turn, 'warn', 'server.removing', { node: next.node, why: next.why })
+    request(turn, next)
+    return
+  }
+  const sealed = sealServerSecret(turn, plan, next.spare)
+  if (sealed === null) return
+  turn.state.membership.growingUntil = after(turn, GROWING_MS)
+  request(turn, { kind: 'promote', sealed })
+}
+
+type NextChange =
+  | Extract<Cause['what'], { kind: 'remove' | 'rename' }>
+  | { readonly kind: 'promote'; readonly spare: Member }
+  | { readonly kind: 'wait' }
+
+/** One thing at a time, in the order in which it matters; null where all is as it should be, or must wait. */
+function nextChange(state: NodeState, plan: Plan, now: Millis): NextChange | null {
   const revoked = plan.departed.find(({ id, why }) => why === 'revoked' && isCounted(plan, id))
   if (revoked !== undefined) {
-    if (removalFault(state, plan, revoked.id, now) === null)
-      request(turn, { kind: 'remove', node: revoked.id, why: 'revoked' })
-    return
+    const isSafe = removalFault(state, plan, revoked.id, now) === null
+    return isSafe ? { kind: 'remove', node: revoked.id, why: 'revoked' } : null
   }
   const renamed = plan.departed.find(({ id, name, successor }) => {
     const isGone = !isCounted(plan, id) && !isListed(state, name)
     const isFree = !plan.members.some((member) => member.name === name)
     return successor !== null && isGone && isFree && memberOf(plan, successor)?.role === 'agent'
   })
-  if (renamed?.successor != null) {
-    request(turn, { kind: 'rename', node: renamed.successor })
-    return
-  }
+  if (renamed?.successor != null) return { kind: 'rename', node: renamed.successor }
   const spares = eligibleSpares(state, plan, now)
-  const next = spares[0]
-  if (next !== undefined && wantsAnother(plan, spares.length) && promotionFault(state, plan, now) === null) {
-    const sealed = sealServerSecret(turn, plan, next)
-    if (sealed !== null) request(turn, { kind: 'promote', sealed })
-    return
-  }
-  const dead = deadServers(state, plan, now).find(
-    (server) =>
-      (spares.length > 0 || isMoreThanWanted(plan)) && removalFault(state, plan, server.id, now) === null,
-  )
-  if (dead === undefined) return
-  log(turn, 'warn', 'server.replaced', { node: dead.id, name: dead.name })
-  request(turn, { kind: 'remove', node: dead.id, why: 'dead' })
+  const spare = spares.find(({ id }) => isCaughtUp(state, id, now))
+  if (spare !== undefined && wantsAnother(plan, spares.length) && promotionFault(state, plan, now) === null)
+    return { kind: 'promote', spare }
+  // Whoever is next has to hear of the last promotion first; an even number is no place to stay.
+  if (servers(plan).length % 2 === 0 && now < state.membership.growingUntil) return { kind: 'wait' }
+  if (spares.length === 0 && !isMoreThanWanted(plan)) return null
+  const dead = deadServers(state, plan, now).map(({ id }) => ({
+    id,
+    fault: removalFault(state, plan, id, now),
+  }))
+  const first = dead.find(({ fault }) => fault === null)
+  if (first !== undefined) return { kind: 'remove', node: first.id, why: 'dead' }
+  // What a joiner left behind goes by itself, unless the next one takes its place at once.
+  return dead.some(({ fault }) => fault === LEARNER_PENDING) ? { kind: 'wait' } : null
 }
+
+/** Whether a lost server's place is about to be filled: while it is, the datastore takes nobody else in. */
+export const isReplacing = ({ state, now }: Turn, plan: Plan): boolean =>
+  nextChange(state, plan, now) !== null
 
 // --- who is lost, and who may take its place -------------------------------------------------------------
 
@@ -129,13 +152,13 @@ export function deadServers(state: NodeState, plan: Plan, now: Millis): Member[]
   })
 }
 
-/** Agents that may serve, are there, well, and know the newest plan; the fittest first. */
+/** Agents that may serve, are there and well; the fittest first. */
 export function eligibleSpares(state: NodeState, plan: Plan, now: Millis): Member[] {
   const agents = plan.members.filter(
     (member) =>
       member.role === 'agent' &&
       (member.mayServe || plan.settings.promote === 'any') &&
-      isCaughtUp(state, member.id, now),
+      isWell(state, member.id, now),
   )
   return byFitness(
     agents.flatMap((member) => {
@@ -151,10 +174,11 @@ export function eligibleSpares(state: NodeState, plan: Plan, now: Millis): Membe
 
 /** A learner as Raft knows it: it has all that the voters have, and only the vote is new to it. */
 export function isCaughtUp(state: NodeState, id: NodeId, now: Millis): boolean {
-  const index = certifiedOf(state)?.index
-  const isWell = isAlive(state, id, now) && factsOf(state, id)?.stage === 'ready'
-  return isWell && state.beats.indexes.get(id) === index
+  return isWell(state, id, now) && state.beats.indexes.get(id) === certifiedOf(state)?.index
 }
+
+const isWell = (state: NodeState, id: NodeId, now: Millis): boolean =>
+  isAlive(state, id, now) && factsOf(state, id)?.stage === 'ready'
 
 // --- what must be healthy --------------------------------------------------------------------------------
 
@@ -178,6 +202,8 @@ export function promotionFault(state: NodeState, plan: Plan, now: Millis): strin
   return isFormed ? null : 'the datastore is not there yet'
 }
 
+const LEARNER_PENDING = 'another member is only just joining the datastore'
+
 /** Why this server cannot be taken out now; null where it can (rule 6). */
 export function removalFault(state: NodeState, plan: Plan, id: NodeId, now: Millis): string | null {
   const living = livingVoters(state, plan, now)
@@ -193,7 +219,7 @@ export function removalFault(state: NodeState, plan: Plan, id: NodeId, now: Mill
   if (datastore === null || !datastore.healthy) return 'the datastore is not healthy'
   const name = nameOf(plan, id)
   const others = datastore.members.filter((member) => member.name !== name)
-  if (others.some(({ voter }) => !voter)) return 'another member is only just joining the datastore'
+  if (others.some(({ voter }) => !voter)) return LEARNER_PENDING
   const healthy = datastore.members.filter((member) => member.healthy).length
   const healthyOthers = others.filter((member) => member.healthy).length
   const isSafe = healthy * 2 > datastore.members.length && healthyOthers * 2 > others.length
@@ -211,8 +237,11 @@ const isListed = (state: NodeState, name: string): boolean =>
 function driveRemoval(turn: Turn, plan: Plan, act: RemoveAct): void {
   const { state, now } = turn
   const { membership } = state
-  if (act.node === state.id) {
-    resign(turn, successorOf(state, plan, now))
+  const isMember = (id: NodeId): boolean => plan.datastore.members.includes(id)
+  // Only who is in the datastore can take another out of it; and nobody takes itself out.
+  const successor = successorOf(state, plan, now, isMember(act.node) ? isMember : () => true)
+  if (act.node === state.id || (isMember(act.node) && !isMember(state.id) && successor !== null)) {
+    resign(turn, successor)
     return
   }
   const name = nameOf(plan, act.node)
@@ -240,9 +269,16 @@ function isQuorumSafe(state: NodeState, plan: Plan, id: NodeId, now: Millis): bo
 }
 
 /** Who should lead when this leader goes: a server that answers and knows what this one knows. */
-function successorOf(state: NodeState, plan: Plan, now: Millis): NodeId | null {
+function successorOf(
+  state: NodeState,
+  plan: Plan,
+  now: Millis,
+  suits: (id: NodeId) => boolean,
+): NodeId | null {
   const index = certifiedOf(state)?.index
-  const candidates = livingVoters(state, plan, now).filter((id) => id !== state.id && isServer(plan, id))
+  const candidates = livingVoters(state, plan, now).filter(
+    (id) => id !== state.id && isServer(plan, id) && !isLeaving(plan, id) && suits(id),
+  )
   const current = candidates.filter((id) => state.beats.indexes.get(id) === index)
   return [...(current.length > 0 ? current : candidates)].sort(compareText)[0] ?? null
 }

@@ -77,6 +77,9 @@ const departedSchema = z.strictObject({
 })
 export type Departed = z.infer<typeof departedSchema>
 
+/** Most joins given up that a plan remembers. */
+export const ABORTED_MAX = 64
+
 const datastoreSchema = z.strictObject({
   /** Number of the initialisation that is under way or done; 0 before the first. */
   epoch: countSchema,
@@ -86,7 +89,7 @@ const datastoreSchema = z.strictObject({
   /** Voting members, in the order in which they joined. */
   members: z.array(nodeIdSchema).max(16),
   /** Servers whose join was given up, oldest first: they queue behind those who never failed. */
-  aborted: z.array(nodeIdSchema).max(64),
+  aborted: z.array(nodeIdSchema).max(ABORTED_MAX),
 })
 
 const historySchema = z.strictObject({

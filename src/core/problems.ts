@@ -189,7 +189,7 @@ export function waitingFor(state: NodeState, now: Millis): { readonly key: strin
   if (state.blocked !== null) return [{ key: 'person', text: 'a person (see problems)' }]
   if (state.genesisId === null) return [waitingToFound(state, now)]
   if (plan === null || memberOf(plan, state.id) === undefined) {
-    const pending = state.admission.answer === 'pending'
+    const pending = plan?.settings.admission === 'approve' || state.admission.answer === 'pending'
     const text = pending ? 'a person to approve this node' : 'a server that admits this node'
     return [{ key: 'admission', text }]
   }

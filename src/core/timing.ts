@@ -116,6 +116,8 @@ export const SECRET_RETRY_MS = 1_000
 export const PROBLEMS_MS = 1_000
 /** The leader looks this often whether a server is lost or an act on one goes on. */
 export const MEMBERSHIP_MS = 500
+/** A spare hears of a promotion and says so within two beats; then the next one may be promoted. */
+export const GROWING_MS = 5_000
 /** A person waits this long for the answer to a command: an election and some entries fit in. */
 export const COMMAND_WAIT_MS = 15_000
 /** A command is handed to the leader again this often, until it answers. */

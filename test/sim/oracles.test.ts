@@ -313,7 +313,7 @@ describe('rules 4 and 9 of the datastore', () => {
     expect(found).toEqual([])
     order(agent, { secret: new Uint8Array(32) })
     broken(9, "has the servers' secret")
-    order(server, { secret: new Uint8Array() })
+    order(server, { action: 'run', secret: new Uint8Array() })
     broken(9, "lacks the servers' secret")
   })
 })

@@ -12,6 +12,7 @@ import type { SignedRecord } from '../record.ts'
 import { k3sChangeFault } from '../revisions.ts'
 import { haltedBy } from '../rollout.ts'
 import { admissionFault, enter } from './admission.ts'
+import { abortedWith } from './datastore.ts'
 import { beginRemoval, depart, isCounted, promote, replaced, SERVERS_MAX } from './membership.ts'
 import { changeK3s, steerRollout } from './rollout.ts'
 
@@ -279,8 +280,7 @@ function breakAct(plan: Plan, attempt: number): Obeyed | Refusal {
   const { act, datastore } = plan
   if (act === null || act.attempt !== attempt)
     return refusal(`act ${attempt} is not under way`, 'see `muster act list`')
-  const aborted =
-    act.kind === 'join' ? [...datastore.aborted.filter((id) => id !== act.node), act.node] : datastore.aborted
+  const aborted = act.kind === 'join' ? abortedWith(plan, act.node) : datastore.aborted
   const rollout =
     act.kind === 'upgrade'
       ? haltedBy(plan.rollout, `a person ended the act of ${nameOf(plan, act.node)}`)

@@ -2,7 +2,7 @@
 import { endsAct, type Outcome } from '../causes.ts'
 import type { Crypto } from '../crypto.ts'
 import { assertNever, type NodeId } from '../ids.ts'
-import { isServer, type Next, type Plan } from '../plan.ts'
+import { ABORTED_MAX, isServer, type Next, type Plan } from '../plan.ts'
 import { movedBy, withSnapshot } from './rollout.ts'
 
 /** The next epoch: another initialiser may take the place of one that never came to an end. */
@@ -46,10 +46,13 @@ export function endAct(crypto: Crypto, plan: Plan, outcome: Outcome, next: Next)
   }
 }
 
+/** The last ones: those of long ago have left nothing any more. */
+export const abortedWith = ({ datastore }: Plan, node: NodeId): NodeId[] =>
+  [...datastore.aborted.filter((id) => id !== node), node].slice(-ABORTED_MAX)
+
 /** A joiner that keeps failing loses its turn and queues last. */
 export function abortJoin(plan: Plan, node: NodeId, attempt: number, next: Next): Plan | null {
   const { act, datastore } = plan
   if (act === null || act.kind !== 'join' || act.node !== node || act.attempt !== attempt) return null
-  const aborted = [...datastore.aborted.filter((id) => id !== node), node]
-  return next({ act: null, datastore: { ...datastore, aborted } }, node)
+  return next({ act: null, datastore: { ...datastore, aborted: abortedWith(plan, node) } }, node)
 }

@@ -82,8 +82,7 @@ export function leave(plan: Plan, node: NodeId, attempt: number, next: Next): Pl
   const voters = plan.voters.filter((id) => id !== node)
   if (act === null || voters.length === 0 || plan.datastore.members.includes(node)) return null
   const member = memberOf(plan, node)
-  const aborted = plan.datastore.aborted.filter((id) => id !== node)
-  const changes = { act: null, voters, datastore: { ...plan.datastore, aborted } }
+  const changes = { act: null, voters }
   const secrets = plan.secrets.filter((secret) => secret.node !== node)
   if (member === undefined) return next({ ...changes, secrets }, node)
   if (act.why === 'demoted') {
