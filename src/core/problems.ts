@@ -11,6 +11,7 @@ import { freshInAnyOrder, recordOf } from './gossip.ts'
 import type { Millis } from './ids.ts'
 import { visibleGeneses } from './joining.ts'
 import { k3sDifferences } from './k3s.ts'
+import { membershipProblems } from './membership-problems.ts'
 import type { HostProblem } from './orders.ts'
 import { unreachablePeers } from './paths.ts'
 import { memberOf, type Plan } from './plan.ts'
@@ -142,7 +143,7 @@ function planProblems(state: NodeState, now: Millis): HostProblem[] {
         silent.length === 0
           ? 'no leader at the moment: the servers are electing one'
           : `no leader: ${needed} of ${plan.voters.length} servers are needed, ${silent.join(', ')} ${silent.length === 1 ? 'is' : 'are'} silent`,
-      hint: 'everything that runs keeps running; power on or reconnect the silent servers',
+      hint: 'everything that runs keeps running; power on or reconnect the silent servers; where most are lost for good: `muster recover`',
     })
   } else if (now - state.startedAt >= SILENT_MS) {
     const silent = plan.members.filter((member) => !isAlive(state, member.id, now))
@@ -166,18 +167,32 @@ function planProblems(state: NodeState, now: Millis): HostProblem[] {
         .join(', ')})`,
     })
   }
+  problems.push(...membershipProblems(state, plan, now))
   const { cluster } = state.settings
   const differing = (
-    ['servers', 'admission', 'maxNodes', 'vpnMode', 'vpnCidr', 'distribution'] as const
-  ).filter((key) => cluster[key] !== plan.settings[key])
-  const list = differing.map((key) => `${key} is ${cluster[key]} here, ${plan.settings[key]} in the plan`)
+    [
+      'servers',
+      'admission',
+      'promote',
+      'replaceAfterMs',
+      'operators',
+      'maxNodes',
+      'vpnMode',
+      'vpnCidr',
+      'distribution',
+    ] as const
+  ).filter((key) => String(cluster[key]) !== String(plan.settings[key]))
+  const shown = (value: unknown): string => String(value) || 'none'
+  const list = differing.map(
+    (key) => `${key} is ${shown(cluster[key])} here, ${shown(plan.settings[key])} in the plan`,
+  )
   for (const key of k3sDifferences(cluster.k3s, plan.settings.k3s)) list.push(`k3s: ${key}`)
   if (list.length > 0) {
     problems.push({
       code: 'config.differs',
       severity: 'warning',
       message: `the configuration differs from the plan: ${list.join('; ')}`,
-      hint: 'the plan wins; make the file agree with it',
+      hint: 'the plan wins: make the file agree with it, or change the plan with `muster config apply`',
     })
   }
   return problems

@@ -3,9 +3,10 @@ import { isAlive } from './beats.ts'
 import { sortedBy } from './codec.ts'
 import { freshRecords, recordOf } from './gossip.ts'
 import type { Millis, NodeId } from './ids.ts'
+import { actSince } from './membership-problems.ts'
 import { stageOf } from './node.ts'
 import type { HostProblem } from './orders.ts'
-import { isServer, memberOf, type Plan } from './plan.ts'
+import { departedOf, isServer, memberOf, nameOf, type Plan } from './plan.ts'
 import { problemsOf, waitingFor } from './problems.ts'
 import { hasMoved, rolloutUnderWay } from './revisions.ts'
 import type { NodeState } from './state.ts'
@@ -96,7 +97,8 @@ function members(state: NodeState, plan: Plan, now: Millis): StatusNode[] {
     }),
   )
   const pending = freshRecords(state, now)
-    .filter((record) => memberOf(plan, record.id) === undefined && record.genesis === null)
+    .filter(({ genesis }) => genesis === null || genesis === state.genesisId)
+    .filter(({ id }) => memberOf(plan, id) === undefined && departedOf(plan, id) === undefined)
     .map((record) => stranger(state, record.id, now))
   return sortedBy([...listed, ...pending], (node) => `${node.name} ${node.id}`)
 }
@@ -151,9 +153,8 @@ function datastore(state: NodeState, plan: Plan | null): StatusDocument['distrib
 function actOf(state: NodeState, plan: Plan | null, now: Millis): StatusDocument['act'] {
   const act = plan?.act ?? null
   if (plan === null || act === null) return null
-  const takenAt = plan.history.findLast((entry) => entry.cause === act.kind && entry.node === act.node)?.at
-  const ageMs = takenAt === undefined ? 0 : Math.max(0, Math.round(now + state.wallOffsetMs - takenAt))
-  return { kind: act.kind, node: memberOf(plan, act.node)?.name ?? act.node, attempt: act.attempt, ageMs }
+  const ageMs = Math.max(0, Math.round(now - (actSince(state, plan) ?? now)))
+  return { kind: act.kind, node: nameOf(plan, act.node), attempt: act.attempt, ageMs }
 }
 
 function rolloutOf(plan: Plan): StatusRollout | null {
@@ -191,14 +192,31 @@ const TEXTS: Readonly<Record<string, string>> = {
   turned: 'is healthy with the new settings',
   halt: 'failed with the new settings: the rollout is halted',
   rolled: 'has the new settings everywhere',
+  promote: 'is a server now',
+  promoted: 'is a server now',
+  approved: 'was let in',
+  'approved-server': 'was let in, and may become a server',
+  remove: 'is to leave the cluster',
+  'replace-dead': 'is dead: another takes its place',
+  demote: 'is to become an agent',
+  revoked: 'was revoked',
+  removed: 'has left the cluster',
+  replaced: 'has left the cluster for its successor',
+  'datastore-left': 'is out of the datastore',
+  left: 'serves no more',
+  rename: 'has its old name back',
+  'act-broken': 'lost its act to a person',
+  configured: 'has other settings',
 }
+
+const byText = ({ who, why }: NonNullable<Plan['history'][number]['by']>): string =>
+  `, by ${who}${why === null ? '' : `: ${why}`}`
 
 /** What the plan went through, oldest first, as far back as plans remember. */
 export function historyOf(state: NodeState): HistoryEntry[] {
   const plan = planOf(state)
   if (plan === null) return []
-  const nameOf = (id: NodeId | null): string =>
-    id === null ? 'the cluster' : (memberOf(plan, id)?.name ?? id)
+  const nameOfNode = (id: NodeId | null): string => (id === null ? 'the cluster' : nameOf(plan, id))
   const founded: HistoryEntry = {
     index: 0,
     term: 0,
@@ -206,14 +224,16 @@ export function historyOf(state: NodeState): HistoryEntry[] {
     cause: 'founded',
     node: null,
     text: `founded as ${plan.era.slice(0, 12)}`,
+    by: null,
   }
-  const rest = plan.history.map(({ index, term, at, cause, node }) => ({
+  const rest = plan.history.map(({ index, term, at, cause, node, by }) => ({
     index,
     term,
     at: new Date(at).toISOString(),
     cause,
     node,
-    text: `${nameOf(node)} ${TEXTS[cause] ?? cause}`,
+    text: `${nameOfNode(node)} ${TEXTS[cause] ?? cause}${by === null ? '' : byText(by)}`,
+    by: by === null ? null : { ...by, where: nameOf(plan, by.where) },
   }))
   return [founded, ...rest]
 }

@@ -105,4 +105,6 @@ export interface HistoryEntry {
   readonly cause: string
   readonly node: string | null
   readonly text: string
+  /** Of a person's command: who gave it, on which node, and why. */
+  readonly by: { readonly who: string; readonly where: string; readonly why: string | null } | null
 }

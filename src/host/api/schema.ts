@@ -99,6 +99,7 @@ export const historySchema = z.object({
       cause: z.string(),
       node: z.string().nullable(),
       text: z.string(),
+      by: z.object({ who: z.string(), where: z.string(), why: z.string().nullable() }).nullable(),
     }),
   ),
 })

@@ -71,7 +71,15 @@ export const formingStatus = (): StatusDocument => ({
 })
 
 export const historyOfThree = (): HistoryEntry[] => [
-  { index: 0, term: 0, at: null, cause: 'founded', node: ALPHA, text: 'founded by rack-1, rack-2, rack-3' },
+  {
+    index: 0,
+    term: 0,
+    at: null,
+    cause: 'founded',
+    node: ALPHA,
+    text: 'founded by rack-1, rack-2, rack-3',
+    by: null,
+  },
   {
     index: 1,
     term: 1,
@@ -79,8 +87,17 @@ export const historyOfThree = (): HistoryEntry[] => [
     cause: 'initialise',
     node: ALPHA,
     text: 'rack-1 initialises',
+    by: null,
   },
-  { index: 2, term: 1, at: '2026-01-02T03:04:09.000Z', cause: 'joined', node: ids[1], text: 'rack-2 joined' },
+  {
+    index: 2,
+    term: 1,
+    at: '2026-01-02T03:04:09.000Z',
+    cause: 'joined',
+    node: ids[1],
+    text: 'rack-2 joined',
+    by: null,
+  },
 ]
 
 export const logEvent = (event: string, fields: LogEvent['fields'] = {}): LogEvent => ({
