@@ -20,6 +20,8 @@ export interface LabOptions {
   readonly program: Program
   /** Host name of host `index`; by default `node-<index>`. */
   readonly hostName?: (index: number) => string
+  /** Directories that every host sees as the real host does, but writes on its own disk. */
+  readonly ownDirectories?: readonly string[]
 }
 
 /** Makes and keeps directories, programs and cuts for its hosts. */
@@ -100,7 +102,12 @@ export async function createLab(options: LabOptions): Promise<Lab> {
     return machine
   }
   const boot = async (index: number, name: string): Promise<void> => {
-    const machine = await bootMachine({ hostName: name, directory: join(directory, `host-${index}`), shared })
+    const machine = await bootMachine({
+      hostName: name,
+      directory: join(directory, `host-${index}`),
+      shared,
+      ownDirectories: options.ownDirectories ?? [],
+    })
     machines.set(index, machine)
     if (network === null) throw new Error('the lab has no switch')
     await network.plug(index, machine.pid, addressOf(index), PREFIX)
