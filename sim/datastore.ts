@@ -53,6 +53,9 @@ export interface DatastorePart extends Part {
   isReady(): boolean
   /** What k3s runs here, or was last started with. */
   readonly k3s: K3s['disk']
+  readonly isSpoilt: boolean
+  /** A person gave it settings with which it cannot come up. */
+  isMisled(): boolean
   /** What is started or changed from now on does not come up, or does again. */
   spoil(isSpoilt: boolean): void
   /** Whether its member counts as a voter in a datastore that its disk has no data of. */
@@ -430,6 +433,10 @@ export function createDatastorePart(world: World, machine: Machine): DatastorePa
       return k3s.disk
     },
     spoil: k3s.spoil,
+    isMisled: () => order?.kind === 'k3s' && k3s.isMisled(order),
+    get isSpoilt() {
+      return k3s.isSpoilt()
+    },
     serves,
   }
 }

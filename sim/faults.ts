@@ -1,4 +1,5 @@
 /** How each kind of fault strikes, and that it is over when the schedule's calm begins. */
+import type { Command } from '../src/core/commands.ts'
 import { assertNever } from '../src/core/ids.ts'
 import type { Machine } from './machine.ts'
 import { type Random, randomFrom } from './random.ts'
@@ -144,6 +145,15 @@ export function strike(world: World, fault: Fault, calmAt: number): void {
       counters.add('deaths')
       machine.die()
       return
+    case 'configure':
+    case 'steer':
+      command(world, fault)
+      return
+    case 'k3s-spoilt':
+      told('has a k3s that does not come up')
+      machine.datastore.spoil(true)
+      later(fault.ms, () => machine.datastore.spoil(false))
+      return
     case 'clock-jump':
       counters.add('clock jumps')
       machine.jump(fault.byMs)
@@ -159,6 +169,29 @@ export function strike(world: World, fault: Fault, calmAt: number): void {
     default:
       assertNever(fault)
   }
+}
+
+/** On the server that the fault names, or the next one that is there: a person looks for one. */
+function command(world: World, fault: Extract<Fault, { kind: 'configure' | 'steer' }>): void {
+  const { machines } = world
+  const at = machines
+    .map((_, i) => machines[(fault.machine + i) % machines.length])
+    .find((machine) => {
+      const plan = machine?.state?.durable.certified?.plan
+      const isServer = plan?.members.some(({ id, role }) => id === machine?.keys.id && role === 'server')
+      return isServer === true && machine?.paused === false
+    })
+  const plan = at?.state?.durable.certified?.plan
+  if (at === undefined || plan === undefined || plan.settings.k3s === null) return
+  const given: Command =
+    fault.kind === 'steer'
+      ? { verb: 'rollout', to: fault.to }
+      : {
+          verb: 'config',
+          settings: { k3s: { ...plan.settings.k3s, ...fault.k3s } },
+          acceptDowntime: fault.acceptDowntime,
+        }
+  world.operator.command(at, given)
 }
 
 function isPrey({ state, paused, keys }: Machine, holder: boolean): boolean {

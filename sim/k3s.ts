@@ -51,6 +51,8 @@ export interface K3s {
   spoil(isSpoilt: boolean): void
   readonly disk: Readonly<Disk>
   isReady(): boolean
+  isSpoilt(): boolean
+  isMisled(order: K3sOrder): boolean
 }
 
 const PREPARE_MS = [200, 800, 3_000, 15_000] as const
@@ -112,10 +114,11 @@ export function createK3s(world: World, machine: Machine): K3s {
 
   const prepare = ({ revision, settings }: K3sOrder['prepare']): void => {
     if (disk.prepared.has(revision)) return
-    if (settings.artefacts.some(({ sha256 }) => sha256 === BAD_CHECKSUM)) {
+    if (isBad(settings)) {
       problem = BAD_ARTEFACT
       return
     }
+    if (preparing !== null && preparing.revision !== revision && world.now < preparing.at) return
     if (preparing?.revision !== revision) preparing = { revision, at: world.now + random.pick(PREPARE_MS) }
     if (world.now < preparing.at) return
     disk.prepared = new Set([...disk.prepared, revision])
@@ -211,6 +214,9 @@ export function createK3s(world: World, machine: Machine): K3s {
     },
     look: (order, beneath) => {
       problem = null
+      // What is wanted now comes before what is wanted next.
+      const { revision, settings } = order
+      if (disk.revision !== revision) prepare({ revision, settings })
       prepare(order.prepare)
       const down = (): boolean => {
         beneath.stop()
@@ -221,9 +227,6 @@ export function createK3s(world: World, machine: Machine): K3s {
       if (order.action === 'stop') return down()
       takeSnapshot(order.snapshot, beneath)
       if (disk.revision !== order.revision) {
-        // What the settings of now need is fetched too, where the order begins with older ones.
-        if (!disk.prepared.has(order.revision))
-          prepare({ revision: order.revision, settings: order.settings })
         if (disk.prepared.has(order.revision)) change(order, beneath)
         else if (disk.revision === null) return down()
       }
@@ -274,8 +277,13 @@ export function createK3s(world: World, machine: Machine): K3s {
       isSpoilt = now
     },
     isReady: () => isReady,
+    isSpoilt: () => isSpoilt,
+    isMisled: (order) => argsOf(order).includes('crash') || isBad(order.prepare.settings),
   }
 }
+
+const isBad = ({ artefacts }: K3sOrder['settings']): boolean =>
+  artefacts.some(({ sha256 }) => sha256 === BAD_CHECKSUM)
 
 function nodesOf(world: World, order: K3sOrder): DistributionFacts['nodes'] {
   const store = world.datastores.find(({ id }) => id === order.clusterId)

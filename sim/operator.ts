@@ -18,6 +18,8 @@ export interface Operator {
   /** Its key; null where the cluster has no operators. */
   readonly keys: Keys | null
   give(fault: CommandFault): void
+  /** On a server's own socket. */
+  command(server: Machine, command: Command): void
 }
 
 const THIEF = 'thief'
@@ -124,6 +126,7 @@ export function createOperator(world: World, keys: Keys | null): Operator {
 
   return {
     keys,
+    command: (server, command) => ask(server, command, OPERATOR, null),
     give: (fault) => {
       const machine = world.machines[fault.machine]
       const target = world.machines[fault.other]

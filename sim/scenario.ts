@@ -1,4 +1,5 @@
 /** Schedules written by hand: a small cluster on a good network, and the faults that a story is about. */
+import { type K3sSettings, plainK3s } from '../src/core/k3s.ts'
 import { MEMBERSHIP_DEFAULTS, type ServerTarget } from '../src/core/settings.ts'
 import type { LiarPlan } from './liar.ts'
 import type { NetworkPlan } from './network.ts'
@@ -13,7 +14,9 @@ export interface Story {
   readonly faults?: readonly Fault[]
   readonly network?: Partial<NetworkPlan>
   readonly servers?: ServerTarget
-  readonly distribution?: 'etcd' | 'none'
+  readonly distribution?: 'k3s' | 'etcd' | 'none'
+  /** What differs from plain settings, where it is k3s. */
+  readonly k3s?: Partial<K3sSettings>
   readonly settleMs?: number
   readonly liar?: LiarPlan
   readonly calmAt?: number
@@ -53,7 +56,7 @@ export function scheduleOf(story: Story): Schedule {
       vpnMode: 'wireguard',
       vpnCidr: '10.86.0.0/16',
       distribution,
-      k3s: null,
+      k3s: distribution === 'k3s' ? { ...plainK3s(), ...story.k3s } : null,
       ...MEMBERSHIP_DEFAULTS,
     },
     settleMs: story.settleMs ?? 3_000,

@@ -3,11 +3,13 @@
  * be taken out and the rest stays as it was. Swarm testing (Groce et al. 2012): each seed leaves out most
  * kinds of fault altogether, so that the others go deeper.
  */
+import type { K3sSettings } from '../src/core/k3s.ts'
 import { type ClusterSettings, MEMBERSHIP_DEFAULTS, type ServerTarget } from '../src/core/settings.ts'
 import type { CrashPoint } from './disk.ts'
 import type { LiarPlan } from './liar.ts'
 import type { NetworkPlan } from './network.ts'
 import { type Random, randomFrom } from './random.ts'
+import { withK3s } from './schedule-k3s.ts'
 
 export interface MachinePlan {
   /** When it is first switched on, milliseconds. */
@@ -82,6 +84,15 @@ export type Fault = { readonly at: number; readonly machine: number } & (
   | { readonly kind: 'dies' }
   | { readonly kind: 'clock-jump'; readonly byMs: number }
   | { readonly kind: 'move' }
+  /** A person changes settings of k3s, on any server, or steers the rollout that this began. */
+  | {
+      readonly kind: 'configure'
+      readonly k3s: Partial<K3sSettings>
+      readonly acceptDowntime: boolean
+    }
+  | { readonly kind: 'steer'; readonly to: 'pause' | 'resume' }
+  /** What k3s starts, or changes to, does not come up there. */
+  | { readonly kind: 'k3s-spoilt'; readonly ms: number }
   /** Whoever leads, or stands in a founding, or holds the act, is struck again and again. */
   | {
       readonly kind: 'hunt'
@@ -157,7 +168,9 @@ const DELAYS: readonly (readonly number[])[] = [
 ]
 
 /** The schedule of a seed; the same for ever, as long as this function does not change. */
-export function drawSchedule(seed: number): Schedule {
+export const drawSchedule = (seed: number): Schedule => withK3s(drawKept(seed))
+
+function drawKept(seed: number): Schedule {
   const random = randomFrom(seed, 'schedule')
   const focus = random.pick(['founding', 'leader', 'datastore', 'mixed', 'mixed'] as const)
   const count =

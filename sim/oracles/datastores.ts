@@ -26,6 +26,8 @@ export function createDatastoreOracle(
   /** Voters that permitted and when they last did, by holder, its run and attempt. */
   const permits = new Map<string, Map<NodeId, number>>()
   const secrets = new Map<string, string>()
+  /** Acts that were permitted when their holder's run was first told to begin. */
+  const begun = new Set<string>()
   const agentSecrets = new Map<string, string>()
 
   const checkAgentSecret = (
@@ -83,7 +85,11 @@ export function createDatastoreOracle(
     if (action === 'initialise' && inPlace !== undefined && plans.done().has(inPlace) && !goesOn) {
       violate(4, `${id} is to initialise over its data of ${inPlace}`)
     }
-    const given = permits.get(`${id} ${machine.state?.session} ${act.attempt}`)
+    const key = `${id} ${machine.state?.session} ${act.attempt}`
+    // Once begun, it goes on: what changes in the order meanwhile needs no other permit.
+    if (begun.has(key)) return
+    begun.add(key)
+    const given = permits.get(key)
     const { now } = world()
     // Who was frozen, or whose disk held it up, may carry out late what it decided in time.
     const since = now - machine.awakeSince >= 2 * PERMIT_MS ? now - PERMIT_MS : 0

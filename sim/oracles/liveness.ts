@@ -27,10 +27,20 @@ export function lacks(world: World, machine: Machine): string | null {
   if (member.role === 'server' && kind !== 'none') {
     if (!members.includes(id) || !machine.datastore.serves(clusterId)) return 'its datastore does not serve'
   }
+  if (certified.plan.rollout?.state === 'running' && isWhole(world, certified.plan))
+    return 'the rollout is not over'
   if (stageOf(state, machine.clock()) !== 'ready') return 'its status says otherwise'
   if (state.replication.leader === null) return 'it knows no leader'
   return null
 }
+
+/** Nobody is missing for whom a rollout would wait, and nothing keeps anybody from changing. */
+const isWhole = (world: World, plan: Plan): boolean =>
+  plan.members.every(({ id }) =>
+    world.machines.some(
+      ({ keys, state, datastore }) => keys.id === id && state !== null && !datastore.isSpoilt,
+    ),
+  )
 
 /** What it tells a person meanwhile. */
 export function told({ state, clock }: Machine): string {
@@ -128,7 +138,8 @@ function asksForPerson(world: World, machine: Machine): string | null {
   const left = world.oracles.plans.newest()?.plan.departed.find(({ id }) => id === keys.id)
   if (left?.why === 'revoked') return 'node.revoked'
   const isCopied = world.oracles.copies.has(keys.id)
-  if (!isCopied && !machine.datastore.isStale() && !isKeptOut(world, keys.id)) return null
+  const isMisled = machine.datastore.isMisled()
+  if (!isCopied && !isMisled && !machine.datastore.isStale() && !isKeptOut(world, keys.id)) return null
   const { problems, waitingFor } = statusOf(state, machine.clock())
   const waits = waitingFor.some((text) => text.includes('a person to approve'))
   return problems.find(({ code }) => PERSONAL.has(code))?.code ?? (waits ? 'node.pending' : null)
@@ -149,6 +160,8 @@ const PERSONAL: ReadonlySet<string> = new Set([
   'node.cloned',
   'datastore.no-data',
   'datastore.stale-member',
+  'k3s.crashes',
+  'k3s.checksum',
 ])
 
 const quorumOf = (expect: number): number => (expect === 1 ? 1 : Math.floor((expect + 1) / 2) + 1)

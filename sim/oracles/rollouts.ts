@@ -27,14 +27,16 @@ export function createRolloutOracle(violate: Violate, world: () => World, copies
 
   const checkVersions = (machine: Machine, order: K3sOrder, plan: Plan, before: string | null): void => {
     const { version } = machine.datastore.k3s
-    if (before !== null) {
+    // Before there is a datastore, nothing that a version wrote is in use.
+    const isInUse = plan.datastore.clusterId !== null && !copies.has(machine.keys.id)
+    if (before !== null && isInUse) {
       const step = minorsBetween(before, version)
       if (step > 1 || step < 0) violate(6, `${machine.name} goes from ${before} to ${version}`)
     }
     if (order.role !== 'agent') return
     for (const id of plan.datastore.members) {
       const server = machineOf(id)
-      if (server === undefined || server.datastore.k3s.revision === null) continue
+      if (server === undefined || server.datastore.k3s.revision === null || copies.has(id)) continue
       if (minorsBetween(server.datastore.k3s.version, version) > 0) {
         violate(6, `the agent ${machine.name} has ${version}, the server ${server.name} older`)
       }

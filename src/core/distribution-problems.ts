@@ -5,7 +5,7 @@
 import { isAlive } from './beats.ts'
 import { isDistributed } from './distribution.ts'
 import type { Millis, NodeId } from './ids.ts'
-import type { HostProblem } from './orders.ts'
+import type { DistributionFacts, HostProblem } from './orders.ts'
 import { isUnreachable } from './paths.ts'
 import { isServer, memberOf, nameOf, type Plan } from './plan.ts'
 import { agentsLeft, revisionFor, rolloutUnderWay, serversLeft } from './revisions.ts'
@@ -30,7 +30,13 @@ function datastoreLost(state: NodeState, plan: Plan, now: Millis): HostProblem[]
   const { clusterId, members } = plan.datastore
   const isKept = plan.settings.k3s?.external !== true
   if (clusterId === null || !isKept || now - state.startedAt < LEADERLESS_MS) return []
-  const down = members.filter((id) => !answers(state, plan, id, now))
+  const word = wordOf(state, plan)
+  // Whoever works with a quorum knows better than a list that may be old.
+  if (word?.healthy === true) return []
+  const down = members.filter((id) => {
+    const told = word?.members.find(({ name }) => name === nameOf(plan, id))
+    return !isAlive(state, id, now) || told?.healthy === false
+  })
   const needed = Math.floor(members.length / 2) + 1
   if (members.length - down.length >= needed) return []
   const names = down.map((id) => nameOf(plan, id))
@@ -45,12 +51,12 @@ function datastoreLost(state: NodeState, plan: Plan, now: Millis): HostProblem[]
   ]
 }
 
-/** A server that is alive may still have a datastore that is not: its own word, or the other members'. */
-function answers(state: NodeState, plan: Plan, id: NodeId, now: Millis): boolean {
-  if (!isAlive(state, id, now)) return false
-  const own = isServer(plan, state.id) && state.distribution.running ? state.distribution : null
-  const told = (own ?? state.beats.view.datastore)?.members.find(({ name }) => name === nameOf(plan, id))
-  return told?.healthy ?? true
+type Word = Pick<DistributionFacts, 'healthy' | 'members'>
+
+/** A server that is alive may still have a datastore that is not: its own word, or what a leader tells now. */
+function wordOf({ id, distribution, beats, replication }: NodeState, plan: Plan): Word | null {
+  if (isServer(plan, id) && distribution.running) return distribution
+  return replication.leader === null ? null : beats.view.datastore
 }
 
 /** An agent reaches the API through any server: without one it goes on with what it has, and gets nothing new. */

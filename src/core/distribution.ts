@@ -17,7 +17,7 @@ import type { Facts } from './protocol.ts'
 import { isQueued, request } from './replication.ts'
 import { isRecalling } from './restored.ts'
 import { hasMoved, revisionFor, revisionsInUse, rolloutUnderWay, targetOf } from './revisions.ts'
-import { forgetRolling, tickRollout, watchUpgrade } from './rolling.ts'
+import { forgetRolling, tickRollout, watchJoiner, watchUpgrade } from './rolling.ts'
 import type { Revision } from './rollout.ts'
 import { agentSecretOf, serverSecretOf } from './secrets.ts'
 import type { NodeState } from './state.ts'
@@ -104,6 +104,7 @@ function watchHolder(turn: Turn, plan: Plan): void {
     watchUpgrade(turn, plan, act)
     return
   }
+  watchJoiner(turn, plan, act)
   const { heldSince } = state.acts
   if (heldSince === null || heldSince.attempt !== act.attempt) {
     state.acts.heldSince = { attempt: act.attempt, at: now }

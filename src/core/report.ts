@@ -207,6 +207,8 @@ const TEXTS: Readonly<Record<string, string>> = {
   rename: 'has its old name back',
   'act-broken': 'lost its act to a person',
   configured: 'has other settings',
+  paused: 'waits with the rollout',
+  resumed: 'goes on with the rollout',
 }
 
 const byText = ({ who, why }: NonNullable<Plan['history'][number]['by']>): string =>

@@ -107,6 +107,13 @@ export function watchUpgrade(turn: Turn, plan: Plan, act: Act): void {
   if (rolloutUnderWay(plan)?.state === 'running') haltIfFailed(turn, plan, act.node)
 }
 
+/** A server that joins begins with the new settings: when they do not work there, nobody else gets them. */
+export function watchJoiner(turn: Turn, plan: Plan, { node }: Act): void {
+  if (rolloutUnderWay(plan)?.state !== 'running') return
+  const fault = lastingFault(turn, node)
+  if (fault !== null) halt(turn, plan, node, `${nameOf(plan, node)}: ${fault}`)
+}
+
 /** @returns whether the rollout is about to halt because of this node. */
 function haltIfFailed(turn: Turn, plan: Plan, node: NodeId): boolean {
   const { state, now } = turn
