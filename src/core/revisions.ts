@@ -100,7 +100,9 @@ export function k3sChangeFault(plan: Plan, { settings, acceptDowntime }: K3sChan
 export function isTargetInUse(plan: Plan): boolean {
   const rollout = rolloutUnderWay(plan)
   if (rollout === null) return true
-  return rollout.moved.length > 0 || rollout.under.length > 0 || plan.act?.kind === 'upgrade'
+  if (rollout.moved.length > 0 || rollout.under.length > 0 || plan.act !== null) return true
+  // Whoever tried to join before may have begun with them.
+  return plan.datastore.aborted.some((id) => isServer(plan, id))
 }
 
 /** No minor is skipped and none taken back: the datastore's content may have been changed by the newer one. */
