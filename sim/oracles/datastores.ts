@@ -86,8 +86,8 @@ export function createDatastoreOracle(
       violate(4, `${id} is to initialise over its data of ${inPlace}`)
     }
     const key = `${id} ${machine.state?.session} ${act.attempt}`
-    // Once begun, it goes on: what changes in the order meanwhile needs no other permit.
-    if (begun.has(key)) return
+    // Settings change also in the middle of it, and are ordered anew: that needs no other permit.
+    if (order.order.kind === 'k3s' && begun.has(key)) return
     begun.add(key)
     const given = permits.get(key)
     const { now } = world()
