@@ -80,6 +80,7 @@ export function createLiar(world: World, index: number, plan: LiarPlan, keys: Ke
     }),
     () => ({
       kind: 'inventory',
+      parts: null,
       seqs: [...peers].sort().map((id): [NodeId, number] => [id, 2 ** 40]),
       pull: true,
     }),

@@ -20,6 +20,7 @@ export interface Trace {
 const ROUTINE: ReadonlySet<Message['kind']> = new Set([
   'digest',
   'inventory',
+  'summary',
   'records',
   'lead',
   'beat',
@@ -162,6 +163,8 @@ export function messageText(message: Message, nameOf: (id: string) => string): s
       return `digest ${message.records.slice(0, 4)}, genesis ${message.genesis?.slice(0, 8) ?? 'none'}, plan ${message.plan === null ? 'none' : `${message.plan.term}.${message.plan.index}`}`
     case 'inventory':
       return `inventory of ${message.seqs.length} records`
+    case 'summary':
+      return 'summary of the records'
     case 'records':
       return `records of ${message.records.map((signed) => `${nameOf(signed.record.id)}#${signed.record.seq}`).join(', ')}`
     case 'prepare':
@@ -198,6 +201,8 @@ export function messageText(message: Message, nameOf: (id: string) => string): s
       return `send me what is newer than plan ${message.index}`
     case 'plan.share':
       return `here is plan ${message.certified.term}.${message.certified.index}`
+    case 'plan.patch':
+      return `here is plan ${message.certified.term}.${message.certified.index}, from ${message.patch.baseIndex} on`
     case 'lead':
       return `I lead term ${message.term}, plan ${message.planIndex}`
     case 'beat':

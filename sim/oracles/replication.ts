@@ -27,6 +27,8 @@ export function createReplicationOracle(violate: Violate): ReplicationOracle {
   const voters = new Map<NodeId, Voter>()
   const leaders = new Map<string, NodeId>()
   const signers = new Map<string, Set<NodeId>>()
+  /** Positions that the only voter of a crowd passed on as a patch. */
+  const patchedAlone = new Map<string, NodeId>()
 
   const voterOf = (id: NodeId): Voter => {
     let voter = voters.get(id)
@@ -160,6 +162,13 @@ export function createReplicationOracle(violate: Violate): ReplicationOracle {
         }
         return
       }
+      case 'plan.patch': {
+        // As above, but what it says stands in what the reader has: the position alone is noted.
+        const { term, index } = message.certified
+        const isOnDisk = (durable?.certified?.index ?? -1) >= index
+        if (message.patch.rest.voters.join() === id && isOnDisk) patchedAlone.set(`${term}.${index}`, id)
+        return
+      }
       default:
         return
     }
@@ -180,6 +189,10 @@ export function createReplicationOracle(violate: Violate): ReplicationOracle {
       }
     },
     sent: checkSent,
-    signersOf: (position, plan) => signers.get(`${position.term}.${position.index} ${plan}`) ?? new Set(),
+    signersOf: ({ term, index }, plan) => {
+      const known = signers.get(`${term}.${index} ${plan}`) ?? new Set()
+      const alone = patchedAlone.get(`${term}.${index}`)
+      return alone === undefined ? known : new Set([...known, alone])
+    },
   }
 }

@@ -2,6 +2,7 @@
  * Admission: how a machine that came after founding gets in. It asks any server; the leader puts it into the
  * plan as an agent, whatever it claims to be (rule 9). Decides whom to ask and what the leader does.
  */
+import { sharePlan } from './certified.ts'
 import type { Millis, NodeId } from './ids.ts'
 import { memberOf } from './plan.ts'
 import type { MessageOf } from './protocol.ts'
@@ -84,7 +85,7 @@ export function handleJoin(turn: Turn, from: NodeId, message: MessageOf<'join'>)
     })
   if (memberOf(plan, from) !== undefined) {
     const certified = certifiedOf(state)
-    if (certified !== null) send(turn, from, { kind: 'plan.share', certified })
+    if (certified !== null) sharePlan(turn, from, certified.index - 1)
     return
   }
   if (!isLeader(state)) {

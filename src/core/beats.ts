@@ -4,6 +4,7 @@
  * what changed in the leader's picture. Decides who is alive; the picture is volatile and never in the plan.
  */
 
+import { sharePlan } from './certified.ts'
 import { sortedBy } from './codec.ts'
 import { followLeader, voterAnswered } from './election.ts'
 import type { Millis, NodeId, Term } from './ids.ts'
@@ -247,7 +248,7 @@ export function handleBeat(turn: Turn, from: NodeId, message: MessageOf<'beat'>)
   if (message.facts !== null) state.beats.facts.set(from, message.facts)
   const certified = certifiedOf(state)
   if (certified !== null && message.planIndex < certified.index) {
-    send(turn, from, { kind: 'plan.share', certified })
+    sharePlan(turn, from, message.planIndex)
   }
   // Voters hear the leader twice a second anyway; only the others need an answer. And who has sent no facts
   // to this leadership yet is asked for them by an answer that names its term.

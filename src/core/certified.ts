@@ -9,25 +9,58 @@ import { blockIfOut } from './departure.ts'
 import { beginReplication, enterTerm, leaveTermBehind, stepDown } from './election.ts'
 import { announce } from './gossip.ts'
 import type { NodeId } from './ids.ts'
+import { patched, patchTo } from './patch.ts'
 import { type CertifiedPlan, memberOf, type Plan, planHashOf, verifyCertifiedPlan } from './plan.ts'
 import type { MessageOf } from './protocol.ts'
 import { beginRecall, isRecalling, keepSignatures, rememberSigned } from './restored.ts'
 import type { Entry } from './state.ts'
-import { GOSSIP_FANOUT } from './timing.ts'
+import { GOSSIP_FANOUT, PLANS_REMEMBERED } from './timing.ts'
 import { log, persist, refuse, send, type Turn } from './turn.ts'
-import { certifiedOf, genesisOf, isAfter, isMember, isVoter } from './voters.ts'
+import { certifiedOf, genesisOf, isAfter, isCrowd, isMember, isVoter } from './voters.ts'
 
 export function handlePlanPull(turn: Turn, from: NodeId, message: MessageOf<'plan.pull'>): void {
   const certified = certifiedOf(turn.state)
   if (certified === null || message.era !== turn.state.genesisId || certified.index <= message.index) return
-  send(turn, from, { kind: 'plan.share', certified })
+  sharePlan(turn, from, message.index)
+}
+
+/**
+ * The certified plan for who has the one at this index: in a crowd as a patch, to all but voters. Whole for who
+ * asks from the beginning: what it has at its index may be another plan.
+ */
+export function sharePlan(turn: Turn, to: NodeId, known: number): void {
+  const { state, crypto } = turn
+  const certified = certifiedOf(state)
+  if (certified === null) return
+  const { plan, ...proof } = certified
+  const base = state.formerPlans.find(({ index }) => index === known && index > 0)
+  const isPatched = base !== undefined && isCrowd(plan) && !plan.voters.includes(to)
+  const patch = isPatched ? patchTo(crypto, base.plan, base.index, plan) : null
+  if (patch === null) send(turn, to, { kind: 'plan.share', certified })
+  else send(turn, to, { kind: 'plan.patch', certified: proof, patch })
+}
+
+export function handlePlanPatch(turn: Turn, from: NodeId, message: MessageOf<'plan.patch'>): void {
+  const own = certifiedOf(turn.state)
+  const { certified, patch } = message
+  const { era } = patch.rest
+  if (own === null || era !== turn.state.genesisId || certified.index <= own.index) return
+  if (patch.base === planHashOf(turn.crypto, own.plan)) {
+    believe(turn, from, { ...certified, plan: patched(own.plan, patch) })
+  } else {
+    send(turn, from, { kind: 'plan.pull', era, index: patch.baseIndex === own.index ? 0 : own.index })
+  }
 }
 
 export function handlePlanShare(turn: Turn, from: NodeId, message: MessageOf<'plan.share'>): void {
+  believe(turn, from, message.certified)
+}
+
+/** What is proven and newer is acted upon, wherever it came from. */
+function believe(turn: Turn, from: NodeId, certified: CertifiedPlan): void {
   const { state, crypto } = turn
   const genesis = genesisOf(state)
   const own = certifiedOf(state)
-  const { certified } = message
   if (genesis === null || own === null || state.genesisId === null || certified.index < own.index) return
   const same = planHashOf(crypto, certified.plan) === planHashOf(crypto, own.plan)
   if (certified.index === own.index && same) return
@@ -72,6 +105,9 @@ export function adoptCertified(turn: Turn, certified: CertifiedPlan): void {
     return
   }
   persist(turn, { certified, voting: { ...voting, accepted: carried } })
+  if (durable.certified !== null && isCrowd(certified.plan)) {
+    state.formerPlans = [...state.formerPlans, durable.certified].slice(-PLANS_REMEMBERED)
+  }
   keepSignatures(turn, certified)
   blockIfOut(turn)
   // A certified plan proves that its term was led: nobody may act in an older one.

@@ -57,6 +57,8 @@ export interface Leadership {
   readonly chain: readonly VoterChange[]
   heartbeatAt: Millis
   publishAt: Millis
+  /** In a crowd the next newcomers are admitted then. */
+  admitAt: Millis
 }
 
 export interface ReplicationState {
@@ -291,6 +293,7 @@ function takeLead(turn: Turn): void {
     chain: chainAfter(turn, certified),
     heartbeatAt: now,
     publishAt: now,
+    admitAt: now,
   }
   log(turn, 'info', 'leader.elected', { leader: state.id, term: replication.leaderTerm })
 }

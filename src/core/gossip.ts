@@ -11,6 +11,8 @@ import type { MessageOf } from './protocol.ts'
 import { type NodeRecord, type SignedRecord, signRecord, verifyRecord } from './record.ts'
 import type { NodeState } from './state.ts'
 import {
+  BOOK_PARTS,
+  CROWD_FROM,
   GOSSIP_FANOUT,
   GOSSIP_FORMED_MS,
   GOSSIP_FOUNDING_MS,
@@ -20,6 +22,7 @@ import {
   RECORD_RENEW_MS,
   RECORD_SEQ_BLOCK,
   RECORDS_MAX,
+  RECORDS_PER_ANSWER,
   RECORDS_PER_MESSAGE,
 } from './timing.ts'
 import { after, type Deadline, jitter, log, persist, refuse, send, sendAll, type Turn } from './turn.ts'
@@ -32,6 +35,13 @@ export interface Known {
   readonly rank: string
 }
 
+/** Records that the rank's first digits put together: the same ones everywhere. */
+interface BookPart {
+  readonly seqs: Map<NodeId, number>
+  /** Cached; null when a record of it changed since. */
+  digest: string | null
+}
+
 export interface GossipState {
   readonly records: Map<NodeId, Known>
   /** Sequence number of the own record as last signed. */
@@ -40,8 +50,12 @@ export interface GossipState {
   roundAt: Millis
   /** Counts changes of the record book: cheap to compare. */
   changes: number
+  /** Counts changes of where nodes are found. */
+  moves: number
   /** Cached digest over all versions; null when a record changed since. */
   digest: string | null
+  /** The book in parts, in a crowd; null while it is small. */
+  parts: readonly BookPart[] | null
   /** Another session with our key was outbid once; twice is a clone. */
   outbid: string | null
   /** When a node that was not known before was last seen, for founding's settle time. */
@@ -55,6 +69,8 @@ export const startGossip = (now: Millis, seq: number): GossipState => ({
   roundAt: now,
   changes: 0,
   digest: null,
+  parts: null,
+  moves: 0,
   outbid: null,
   newcomerAt: now,
 })
@@ -113,8 +129,12 @@ function renewalPeriod(turn: Turn): number {
     ({ signed, advancedAt }) =>
       signed.record.genesis !== state.genesisId && now - advancedAt < RECORD_FRESH_MS,
   )
-  return searched ? RECORD_RENEW_MS : RECORD_FORMED_RENEW_MS
+  return crowding(state) * (searched ? RECORD_RENEW_MS : RECORD_FORMED_RENEW_MS)
 }
+
+/** How many members stand for one where each would tell all others: all together then say as much as a crowd's least. */
+const crowding = ({ durable }: NodeState): number =>
+  Math.max(1, Math.ceil((durable.certified?.plan.members.length ?? 0) / CROWD_FROM))
 
 /** Whether this node could promise in a founding, as far as it itself is concerned. */
 export function maySign(state: NodeState): boolean {
@@ -135,7 +155,10 @@ export function handleConnected(turn: Turn, peer: NodeId): void {
 export function handleDigest(turn: Turn, from: NodeId, message: MessageOf<'digest'>): void {
   const { state } = turn
   if (message.records !== digestOf(turn)) {
-    send(turn, from, { kind: 'inventory', seqs: inventoryOf(state), pull: true })
+    const { parts } = state.gossip
+    if (parts === null)
+      send(turn, from, { kind: 'inventory', seqs: inventoryOf(state), parts: null, pull: true })
+    else send(turn, from, { kind: 'summary', parts: parts.map((part) => digestOfPart(turn, part)) })
   } else if (message.pull && differs(state, message)) {
     sendDigest(turn, from, false)
   }
@@ -146,22 +169,49 @@ function differs(state: NodeState, message: MessageOf<'digest'>): boolean {
   return message.genesis !== state.genesisId || (message.plan?.index ?? -1) < index
 }
 
+/** Asks for what is newer in the parts that differ; a small book is no work to compare whole. */
+export function handleSummary(turn: Turn, from: NodeId, message: MessageOf<'summary'>): void {
+  const { state } = turn
+  const own = state.gossip.parts
+  if (own === null) {
+    send(turn, from, { kind: 'inventory', seqs: inventoryOf(state), parts: null, pull: true })
+    return
+  }
+  const parts = own.flatMap((part, i) => (message.parts[i] === digestOfPart(turn, part) ? [] : i))
+  if (parts.length === 0) return
+  send(turn, from, { kind: 'inventory', seqs: inventoryOf(state, parts), parts, pull: true })
+}
+
 export function handleInventory(turn: Turn, from: NodeId, message: MessageOf<'inventory'>): void {
   const { state } = turn
+  const { parts } = message
   const theirs = new Map(message.seqs)
-  const newer = sortedBy(state.gossip.records.values(), (known) => known.signed.record.id)
-    .map((known) => known.signed)
-    .filter(({ record }) => record.seq > (theirs.get(record.id) ?? -1))
-  for (let i = 0; i < newer.length; i += RECORDS_PER_MESSAGE) {
-    send(turn, from, { kind: 'records', records: newer.slice(i, i + RECORDS_PER_MESSAGE) })
+  const newer = sortedBy(
+    recordsIn(state, parts).filter(({ record }) => record.seq > (theirs.get(record.id) ?? -1)),
+    ({ record }) => record.id,
+  )
+  const answer = newer.length <= RECORDS_PER_ANSWER ? newer : someOf(state, newer, RECORDS_PER_ANSWER)
+  for (let i = 0; i < answer.length; i += RECORDS_PER_MESSAGE) {
+    send(turn, from, { kind: 'records', records: answer.slice(i, i + RECORDS_PER_MESSAGE) })
   }
   const behind = message.seqs.some(([id, seq]) => seq > (recordOf(state, id)?.seq ?? -1))
-  if (message.pull && behind) send(turn, from, { kind: 'inventory', seqs: inventoryOf(state), pull: false })
+  if (message.pull && behind) {
+    send(turn, from, { kind: 'inventory', seqs: inventoryOf(state, parts), parts, pull: false })
+  }
+}
+
+function recordsIn({ gossip }: NodeState, parts: readonly number[] | null): SignedRecord[] {
+  if (parts === null) return [...gossip.records.values()].map((known) => known.signed)
+  const wanted = new Set(parts)
+  return [...gossip.records.values()]
+    .filter((known) => wanted.has(partOf(known.rank)))
+    .map((known) => known.signed)
 }
 
 /** @returns the records that were new, for the modules that live by them. */
 export function handleRecords(turn: Turn, from: NodeId, message: MessageOf<'records'>): NodeRecord[] {
   const { state } = turn
+  const { gossip } = state
   const fresh: NodeRecord[] = []
   for (const signed of message.records) {
     const { record } = signed
@@ -182,6 +232,10 @@ export function handleRecords(turn: Turn, from: NodeId, message: MessageOf<'reco
     }
     if (!keep(turn, signed)) continue
     fresh.push(record)
+  }
+  // So many at once are a part of what the other has: the rest is asked for soon.
+  if (message.records.length === RECORDS_PER_MESSAGE && fresh.length > 0) {
+    gossip.roundAt = millis(Math.min(gossip.roundAt, turn.now + GOSSIP_FOUNDING_MS))
   }
   return fresh
 }
@@ -215,7 +269,9 @@ function keep(turn: Turn, signed: SignedRecord): boolean {
     if (gossip.records.size >= RECORDS_MAX && !evictStranger(turn)) return false
     gossip.newcomerAt = turn.now
     // Whoever looks for a cluster must soon see that this one lives.
-    if (turn.state.genesisId !== null && signed.record.genesis === null) gossip.renewAt = turn.now
+    const isAnswering = turn.state.genesisId !== null && signed.record.genesis === null
+    const share = crowding(turn.state)
+    if (isAnswering && (share === 1 || jitter(turn.state, share) === 0)) gossip.renewAt = turn.now
     if (id !== turn.state.id && durable.certified === null) {
       log(turn, 'info', 'node.found', { id, name: signed.record.claim.name })
     }
@@ -224,8 +280,34 @@ function keep(turn: Turn, signed: SignedRecord): boolean {
   gossip.records.set(id, { signed, advancedAt: turn.now, rank })
   gossip.digest = null
   gossip.changes += 1
+  if (before === undefined || !sameTexts(before.signed.record.endpoints, signed.record.endpoints)) {
+    gossip.moves += 1
+  }
+  noteInPart(gossip, rank, signed)
   return true
 }
+
+const sameTexts = (a: readonly string[], b: readonly string[]): boolean =>
+  a.length === b.length && a.every((text, i) => text === b[i])
+
+/** A book that became large is put into parts once, and kept so. */
+function noteInPart(gossip: GossipState, rank: string, { record }: SignedRecord): void {
+  if (gossip.parts === null) {
+    if (gossip.records.size < CROWD_FROM) return
+    gossip.parts = Array.from({ length: BOOK_PARTS }, () => ({ seqs: new Map(), digest: null }))
+    for (const known of gossip.records.values()) {
+      gossip.parts[partOf(known.rank)]?.seqs.set(known.signed.record.id, known.signed.record.seq)
+    }
+    return
+  }
+  const part = gossip.parts[partOf(rank)]
+  if (part === undefined) return
+  part.seqs.set(record.id, record.seq)
+  part.digest = null
+}
+
+/** By the first six bits of the rank. */
+const partOf = (rank: string): number => Number.parseInt(rank.slice(0, 2), 16) >> 2
 
 /** The not admitted go first, the longest silent of them before the others. */
 function evictStranger(turn: Turn): boolean {
@@ -239,8 +321,14 @@ function evictStranger(turn: Turn): boolean {
       oldestAt = known.advancedAt
     }
   }
-  if (oldest !== null) gossip.records.delete(oldest)
-  return oldest !== null
+  if (oldest === null) return false
+  const part = gossip.parts?.[partOf(gossip.records.get(oldest)?.rank ?? '')]
+  if (part !== undefined) {
+    part.seqs.delete(oldest)
+    part.digest = null
+  }
+  gossip.records.delete(oldest)
+  return true
 }
 
 export function tickGossip(turn: Turn): void {
@@ -278,22 +366,37 @@ function sendDigest(turn: Turn, peer: NodeId, pull: boolean): void {
   })
 }
 
-const inventoryOf = (state: NodeState): [NodeId, number][] =>
-  [...state.gossip.records]
-    .map(([id, known]): [NodeId, number] => [id, known.signed.record.seq])
+const inventoryOf = (state: NodeState, parts: readonly number[] | null = null): [NodeId, number][] =>
+  recordsIn(state, parts)
+    .map(({ record }): [NodeId, number] => [record.id, record.seq])
     .sort(([a], [b]) => compareText(a, b))
 
 function digestOf(turn: Turn): string {
   const { gossip } = turn.state
-  gossip.digest ??= hashOf(turn.crypto, 'records', inventoryOf(turn.state)).slice(0, 16)
+  gossip.digest ??= hashOf(
+    turn.crypto,
+    'records',
+    gossip.parts === null ? inventoryOf(turn.state) : gossip.parts.map((part) => digestOfPart(turn, part)),
+  ).slice(0, 16)
   return gossip.digest
 }
 
-function somePeers(state: NodeState, count: number): NodeId[] {
+function digestOfPart(turn: Turn, part: BookPart): string {
+  part.digest ??= hashOf(
+    turn.crypto,
+    'records',
+    sortedBy(part.seqs, ([id]) => id),
+  ).slice(0, 8)
+  return part.digest
+}
+
+const somePeers = (state: NodeState, count: number): NodeId[] => {
   const peers = [...state.links.keys()]
-  if (peers.length <= count) return peers
-  const first = jitter(state, peers.length)
-  return Array.from({ length: count }, (_, i) => peers[(first + i) % peers.length]).filter(
-    (p) => p !== undefined,
-  )
+  return peers.length <= count ? peers : someOf(state, peers, count)
+}
+
+/** So many in a row, from anywhere on. */
+function someOf<T>(state: NodeState, items: readonly T[], count: number): T[] {
+  const first = jitter(state, items.length)
+  return [...items.slice(first, first + count), ...items.slice(0, Math.max(0, first + count - items.length))]
 }

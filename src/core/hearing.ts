@@ -5,11 +5,11 @@
 import { handlePermit, handlePermitAsk } from './acts.ts'
 import { handleJoin, handleJoinAnswer } from './admission.ts'
 import { handleBeat, handleBeatAnswer, handleLead } from './beats.ts'
-import { handlePlanPull, handlePlanShare } from './certified.ts'
+import { handlePlanPatch, handlePlanPull, handlePlanShare } from './certified.ts'
 import { handleCommand, handleCommandAnswer } from './commanding.ts'
 import { handlePoll, handlePollAnswer, handleResign } from './election.ts'
 import { handleAccepted, handlePrepare, handlePromise, handlePropose, handleRefused } from './founding.ts'
-import { handleDigest, handleInventory, handleRecords } from './gossip.ts'
+import { handleDigest, handleInventory, handleRecords, handleSummary } from './gossip.ts'
 import { assertNever, type NodeId } from './ids.ts'
 import { considerGenesis, handleGenesisPull, handleGenesisShare } from './joining.ts'
 import type { Facts, Message } from './protocol.ts'
@@ -44,6 +44,9 @@ export function handleMessage(
       return
     case 'inventory':
       handleInventory(turn, from, message)
+      return
+    case 'summary':
+      handleSummary(turn, from, message)
       return
     case 'records':
       for (const record of handleRecords(turn, from, message)) {
@@ -95,6 +98,9 @@ export function handleMessage(
       return
     case 'plan.share':
       handlePlanShare(turn, from, message)
+      return
+    case 'plan.patch':
+      handlePlanPatch(turn, from, message)
       return
     case 'lead':
       handleLead(turn, from, message, factsOf(turn))

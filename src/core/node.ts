@@ -84,6 +84,7 @@ export function start(crypto: Crypto, now: Millis, given: Start): { state: NodeS
     endpoints: [],
     places: '',
     durable,
+    formerPlans: [],
     genesisId: durable.genesis === null ? null : genesisIdOf(crypto, durable.genesis.genesis),
     blocked: null,
     links: new Map(),
@@ -265,7 +266,7 @@ function giveOrders(turn: Turn): void {
   const { restored } = state.durable
   if (certified === null || !mayOrder(state)) return
   const { term, index } = certified
-  const meshBasis = [term, index, restored, isRecalling(state), state.gossip.changes]
+  const meshBasis = [term, index, restored, isRecalling(state), state.gossip.moves]
   if (!sameItems(lastOrders.meshBasis, meshBasis)) {
     lastOrders.meshBasis = meshBasis
     const order = meshOrder(state)

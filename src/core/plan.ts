@@ -92,7 +92,7 @@ const datastoreSchema = z.strictObject({
   aborted: z.array(nodeIdSchema).max(ABORTED_MAX),
 })
 
-const historySchema = z.strictObject({
+export const historySchema = z.strictObject({
   index: countSchema,
   term: countSchema,
   cause: z.string().max(32),

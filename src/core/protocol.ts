@@ -10,6 +10,7 @@ import { decode, encode } from './codec.ts'
 import { orderedCommandSchema } from './commands.ts'
 import { acceptanceSchema, certifiedGenesisSchema, genesisSchema } from './genesis.ts'
 import { type Digest, term } from './ids.ts'
+import { planPatchSchema } from './patch.ts'
 import { certifiedPlanSchema, ownActKindSchema, planSignatureSchema, stageSchema } from './plan.ts'
 import {
   bytesSchema,
@@ -20,7 +21,7 @@ import {
   signatureSchema,
   signedRecordSchema,
 } from './record.ts'
-import { RECORDS_MAX, RECORDS_PER_MESSAGE } from './timing.ts'
+import { BOOK_PARTS, RECORDS_MAX, RECORDS_PER_MESSAGE } from './timing.ts'
 
 const termSchema = countSchema.transform(term)
 
@@ -127,6 +128,12 @@ const viewSchema = z.strictObject({
 })
 export type View = z.infer<typeof viewSchema>
 
+const partSchema = z
+  .number()
+  .int()
+  .min(0)
+  .max(BOOK_PARTS - 1)
+
 export const messageSchema = z.discriminatedUnion('kind', [
   // gossip.ts
   z.strictObject({
@@ -141,8 +148,15 @@ export const messageSchema = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('inventory'),
     seqs: z.array(z.tuple([nodeIdSchema, countSchema])).max(RECORDS_MAX),
+    /** The parts of the book that it is about; null: the whole book. */
+    parts: z.array(partSchema).max(BOOK_PARTS).nullable(),
     /** Whether the receiver should answer with its own inventory. */
     pull: z.boolean(),
+  }),
+  z.strictObject({
+    kind: z.literal('summary'),
+    /** First 8 hexadecimal digits of the hash over each part of the book: whole, they are in `digest`. */
+    parts: z.array(z.string().length(8)).length(BOOK_PARTS),
   }),
   z.strictObject({
     kind: z.literal('records'),
@@ -229,6 +243,11 @@ export const messageSchema = z.discriminatedUnion('kind', [
   }),
   z.strictObject({ kind: z.literal('plan.pull'), era: digestSchema, index: countSchema }),
   z.strictObject({ kind: z.literal('plan.share'), certified: certifiedPlanSchema }),
+  z.strictObject({
+    kind: z.literal('plan.patch'),
+    certified: certifiedPlanSchema.omit({ plan: true }),
+    patch: planPatchSchema,
+  }),
   // beats.ts
   z.strictObject({
     kind: z.literal('lead'),

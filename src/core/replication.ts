@@ -10,7 +10,7 @@
  */
 
 import type { Cause } from './causes.ts'
-import { adoptCertified } from './certified.ts'
+import { adoptCertified, sharePlan } from './certified.ts'
 import { applyCause, applyCauses } from './changes.ts'
 import { type Statement, sortedBy } from './codec.ts'
 import { publish } from './dht.ts'
@@ -30,9 +30,9 @@ import { type CertifiedPlan, certifies, type PlanSignature, planHashOf, planStat
 import { CAUSES_MAX, type MessageOf } from './protocol.ts'
 import { gaveWord, isRecalling, keepEntry } from './restored.ts'
 import type { Entry, NodeState } from './state.ts'
-import { CHAIN_MAX, PUSH_MAX, REPLICATION_RETRY_MS, SECOND_VOTER_MS } from './timing.ts'
+import { ADMIT_PAUSE_MS, CHAIN_MAX, PUSH_MAX, REPLICATION_RETRY_MS, SECOND_VOTER_MS } from './timing.ts'
 import { after, type Deadline, log, NEVER, persist, refuse, send, sendAll, type Turn } from './turn.ts'
-import { agreed, certifiedOf, chainAfter, isAfter, sameIds } from './voters.ts'
+import { agreed, certifiedOf, chainAfter, isAfter, isCrowd, planOf, sameIds } from './voters.ts'
 
 export function tickReplication(turn: Turn): void {
   const { state, now } = turn
@@ -84,7 +84,7 @@ function offerNext(turn: Turn): void {
   const certified = certifiedOf(state)
   if (leadership === null || leadership.offer !== null || certified === null) return
   const { voting } = state.durable
-  if (voting.accepted === null && leadership.queue.length === 0) return
+  if (voting.accepted === null && (leadership.queue.length === 0 || isWaiting(turn, leadership))) return
   const index = Math.max(certified.index, voting.accepted?.index ?? 0, leadership.burnt) + 1
   const causes: Cause[] = [...(voting.accepted?.causes ?? [])]
   let plan = voting.accepted?.plan ?? certified.plan
@@ -166,6 +166,12 @@ function voterChangeFault(turn: Turn, certified: CertifiedPlan, causes: readonly
     plan = next
   }
   return false
+}
+
+/** In a crowd newcomers wait for each other; every heartbeat looks whether they waited enough. */
+function isWaiting({ state, now }: Turn, { queue, admitAt }: Leadership): boolean {
+  const plan = planOf(state)
+  return plan !== null && isCrowd(plan) && now < admitAt && queue.every(({ kind }) => kind === 'admit')
 }
 
 /** Signs an entry: on disk first, and never a different one at its position (rule 2). */
@@ -304,17 +310,18 @@ function countSignatures(turn: Turn): void {
     signature,
   }))
   leadership.offer = null
+  if (entry.causes.some(({ what }) => what.kind === 'admit')) leadership.admitAt = after(turn, ADMIT_PAUSE_MS)
   const voters = askedFor(state, entry)
-  const before = certifiedOf(state)?.plan.members ?? []
+  const base = certifiedOf(state)
   const certified = certifyEntry(turn, entry, signatures)
   const { term: inTerm, index } = entry
   const plan = planHashOf(turn.crypto, entry.plan)
   sendAll(turn, voters, { kind: 'certify', era: entry.plan.era, term: inTerm, index, plan, signatures })
   // Who is out with this entry hears of it too.
-  const members = new Set([...before, ...certified.plan.members].map(({ id }) => id))
+  const members = new Set([...(base?.plan.members ?? []), ...certified.plan.members].map(({ id }) => id))
   const others = [...members].filter((id) => !voters.includes(id))
   const linked = others.filter((id) => state.links.has(id)).slice(0, PUSH_MAX)
-  sendAll(turn, linked, { kind: 'plan.share', certified })
+  for (const id of linked) sharePlan(turn, id, base?.index ?? 0)
   offerNext(turn)
 }
 

@@ -16,7 +16,7 @@ import { type Digest, type Millis, type NodeId, term } from './ids.ts'
 import type { JoiningState } from './joining.ts'
 import type { MembershipState } from './membership.ts'
 import type { DistributionFacts, MeshFacts } from './orders.ts'
-import { certifiedPlanSchema, planSchema } from './plan.ts'
+import { type CertifiedPlan, certifiedPlanSchema, planSchema } from './plan.ts'
 import { proposalSchema } from './protocol.ts'
 import { bytesSchema, type Claim, countSchema, digestSchema, nodeIdSchema } from './record.ts'
 import type { RecallState } from './restored.ts'
@@ -113,6 +113,8 @@ export interface NodeState {
   /** Both as one text, to see cheaply whether they changed. */
   places: string
   durable: Durable
+  /** In a crowd: what was certified before, the newest last, to make patches from. */
+  formerPlans: readonly CertifiedPlan[]
   /** ID of the genesis on disk; null before there is one. */
   genesisId: Digest | null
   blocked: Blocked | null

@@ -16,6 +16,21 @@ export const RECORDS_MAX = 4_096
 /** Most records in one message: 64 × 8 KiB stays below the frame limit. */
 export const RECORDS_PER_MESSAGE = 64
 
+/**
+ * From so many nodes on, what each tells all others is thinned out, so that no node's work or traffic grows with
+ * the square of their number: plans travel as patches, books of records are compared in parts, a share of the
+ * nodes answers for all that they live, newcomers are admitted together. Below it is not worth the words.
+ */
+export const CROWD_FROM = 32
+/** Parts of a book of records that are compared each by itself: of 4,096 records a part has 64. */
+export const BOOK_PARTS = 64
+/** Most records in answer to one inventory: a newcomer asks many at once, and each has a part of the rest. */
+export const RECORDS_PER_ANSWER = 2 * RECORDS_PER_MESSAGE
+/** In a crowd so many earlier plans are remembered to make patches from: half a minute of admissions. */
+export const PLANS_REMEMBERED = 16
+/** In a crowd newcomers wait this long for each other: each entry makes every node write a plan. */
+export const ADMIT_PAUSE_MS = 2_000
+
 /** Founding is in a hurry: differences between peers must vanish within a second or two. */
 export const GOSSIP_FOUNDING_MS = 1_000
 /** Afterwards beats carry the news; gossip only repairs. Ten seconds cost about 30 bytes/s per node. */

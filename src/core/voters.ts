@@ -15,6 +15,7 @@ import {
   votersBefore,
 } from './plan.ts'
 import type { NodeState } from './state.ts'
+import { CROWD_FROM } from './timing.ts'
 import type { Turn } from './turn.ts'
 
 export const certifiedOf = (state: NodeState): CertifiedPlan | null => state.durable.certified
@@ -24,6 +25,7 @@ export const isMember = (state: NodeState): boolean => {
   const plan = planOf(state)
   return plan !== null && memberOf(plan, state.id) !== undefined
 }
+export const isCrowd = ({ members }: Plan): boolean => members.length >= CROWD_FROM
 export const isLeader = (state: NodeState): boolean => state.replication.leadership !== null
 
 /** Whether orders are given here: also to who is out, so that what must not run stops. */

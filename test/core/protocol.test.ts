@@ -150,7 +150,7 @@ describe('the bounds', () => {
       idOf(i),
       MAX_TERM,
     ])
-    const bytes = encodeMessage({ kind: 'inventory', seqs, pull: true })
+    const bytes = encodeMessage({ kind: 'inventory', seqs, parts: null, pull: true })
     expect(bytes.length).toBeLessThan(MESSAGE_BYTES_MAX)
     expect(read(bytes)).not.toBeNull()
   })
