@@ -41,6 +41,7 @@ export async function shrink(schedule: Schedule, mostRuns: number): Promise<Shru
   for (;;) {
     const before = best
     if (breach.rule !== 11) await accepts({ ...best, endAt: Math.ceil(breach.at) + 1 })
+    await coarsely(() => best, accepts)
     await withoutFaults(() => best, accepts)
     for (let machine = best.machines.length - 1; machine >= 0 && best.machines.length > 1; machine--) {
       await accepts(withoutMachine(best, machine, true))
@@ -66,6 +67,22 @@ async function breachOf(schedule: Schedule): Promise<Breach | null> {
       rule: 0,
       message: `the core threw: ${error instanceof Error ? error.message : String(error)}`,
       at: 0,
+    }
+  }
+}
+
+/** The dearest runs are those of many machines: first all faults of a kind, and half of the machines, at once. */
+async function coarsely(
+  now: () => Schedule,
+  accepts: (candidate: Schedule) => Promise<boolean>,
+): Promise<void> {
+  await accepts({ ...now(), faults: [] })
+  for (const kind of new Set(now().faults.map((fault) => fault.kind))) {
+    await accepts({ ...now(), faults: now().faults.filter((fault) => fault.kind !== kind) })
+  }
+  for (let size = now().machines.length >> 1; size > 1; size >>= 1) {
+    for (const isExpected of [true, false]) {
+      while (now().machines.length > size && (await accepts(withoutLast(now(), size, isExpected))));
     }
   }
 }
@@ -102,6 +119,14 @@ function withoutMachine(schedule: Schedule, gone: number, isExpected: boolean): 
     return [moved]
   })
   return { ...schedule, machines, faults }
+}
+
+function withoutLast(schedule: Schedule, count: number, isExpected: boolean): Schedule {
+  let smaller = schedule
+  for (let i = 0; i < count; i++) {
+    smaller = withoutMachine(smaller, smaller.machines.length - 1, isExpected)
+  }
+  return smaller
 }
 
 /** Hunts and power cuts strike whoever is there. */

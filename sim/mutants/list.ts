@@ -348,6 +348,16 @@ export const mutants: readonly Mutant[] = [
       to: 'if (plan.datastore.members.length < 2) nameInitialiser(turn, plan)',
     },
   },
+  {
+    name: 'plans: a patch is put on whatever plan is there, and nobody looks',
+    file: 'certified.ts',
+    from: 'if (patch.base === planHashOf(turn.crypto, own.plan)) {',
+    to: 'if (patch.baseIndex <= own.index) {',
+    also: {
+      from: 'if (!verifyCertifiedPlan(crypto, genesis, state.genesisId, certified)) {',
+      to: 'if (false) {',
+    },
+  },
   // --- gossip, persistence
   {
     name: 'gossip: a record’s signature is not checked',
