@@ -30,6 +30,9 @@ const MEANINGS: Readonly<Record<string, string>> = {
   'leader-record.refused': 'leader records refused',
   'state.restored': 'restored disks found',
   'node.cloned': 'cloned disks found',
+  'rollout.halted': 'rollouts halted',
+  'rollout.done': 'rollouts done',
+  'secret.received': 'secrets of agents',
 }
 
 /** What must have moved in every run of {@link ENOUGH_SEEDS} seeds or more: else the run proves nothing. */
@@ -70,6 +73,13 @@ export const MUST_MOVE = [
   'clock jumps',
   'moves',
   'mutes',
+  'k3s restarts',
+  'k3s snapshots',
+  'k3s agents ready',
+  'k3s nodes deleted',
+  'rollouts halted',
+  'rollouts done',
+  'secrets of agents',
   'corrupted frames refused',
   'bytes over narrow links',
   'seeds with real cryptography',

@@ -35,6 +35,7 @@ export function tickRollout(turn: Turn, plan: Plan): void {
   for (const id of since.keys()) if (!rollout.under.includes(id)) since.delete(id)
   if (watchAgents(turn, plan, rollout, target)) return
   if (serversLeft(plan).length === 0 && agentsLeft(plan).length === 0) {
+    log(turn, 'info', 'rollout.done', { number: rollout.number })
     request(turn, { kind: 'rolled', number: rollout.number })
     return
   }

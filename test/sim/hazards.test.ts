@@ -9,51 +9,7 @@ import { machines, type Story, scheduleOf } from '../../sim/scenario.ts'
 import type { Fault } from '../../sim/schedule.ts'
 import { type Ending, runSchedule } from '../../sim/world.ts'
 import { statusOf } from '../../src/core/report.ts'
-
-interface Played extends Ending {
-  readonly counts: ReadonlyMap<string, number>
-  readonly readyAt: number | null
-  count(name: string): number
-  machine(index: number): Machine
-}
-
-async function play(story: Story): Promise<Played> {
-  let ending: Ending | null = null
-  const { violation, counts, readyAt, excuse } = await runSchedule(scheduleOf(story), null, (end) => {
-    ending = end
-  })
-  expect(violation).toBeNull()
-  expect(excuse).toBeNull()
-  if (ending === null) throw new Error('it did not end')
-  const end: Ending = ending
-  return {
-    ...end,
-    counts,
-    readyAt,
-    count: (name) => counts.get(name) ?? 0,
-    machine: (index) => {
-      const machine = end.machines[index]
-      if (machine === undefined) throw new RangeError(`there is no machine ${index}`)
-      return machine
-    },
-  }
-}
-
-const planOf = ({ disk }: Machine) => {
-  const certified = disk.durable?.certified
-  if (certified == null) throw new Error('no plan')
-  return certified.plan
-}
-const genesisOf = ({ disk }: Machine) => disk.durable?.certified?.plan.era ?? null
-const problemsOf = (machine: Machine): string[] => {
-  const { state } = machine
-  return state === null ? ['off'] : statusOf(state, machine.clock()).problems.map(({ code }) => code)
-}
-const stageOf = (machine: Machine): string =>
-  machine.state === null ? 'off' : statusOf(machine.state, machine.clock()).self.stage
-const crash = (at: number, machine: number, offMs: number, more: Partial<Fault> = {}): Fault =>
-  ({ at, machine, kind: 'crash', point: null, skip: 0, power: true, offMs, ...more }) as Fault
-const ends = (played: Played): void => expect(played.readyAt).not.toBeNull()
+import { crash, ends, genesisOf, initialiserOf, planOf, play, problemsOf, stageOf } from './play.ts'
 
 describe('founding', () => {
   test('1: all boot in the same second, and there is one genesis and one datastore', async () => {
@@ -148,12 +104,6 @@ const unreachable = (): never => {
 }
 
 describe('the datastore', () => {
-  const initialiserOf = async (story: Story): Promise<number> => {
-    const { machines: all } = await play(story)
-    return all.findIndex(
-      ({ keys }) => all[0] !== undefined && keys.id === planOf(all[0]).datastore.members[0],
-    )
-  }
   const three: Story = { expect: 3, machines: machines(3) }
 
   test.each([0, 500, 1_000, 1_400, 2_000, 3_000])(
