@@ -395,7 +395,7 @@ export const mutants: readonly Mutant[] = [
     also: {
       file: 'rolling.ts',
       from: '  if (left.length > 0) {\n',
-      to: '  if (left.length > 0 && rollout.moved.length === 0) {\n',
+      to: '  if (left.length > 0 && agentsLeft(plan).length === 0) {\n',
     },
   },
   {
@@ -469,10 +469,10 @@ export const mutants: readonly Mutant[] = [
     to: 'agentSecret !== null',
   },
   {
-    name: 'secrets: agents get the servers’ secret',
+    name: 'secrets: the agents’ secret is the servers’',
     file: 'secrets.ts',
-    from: '  hkdf(sha256, serverSecret, undefined, utf8ToBytes(`muster agents ${generation}`), 32)\n',
-    to: '  hkdf(sha256, serverSecret, undefined, utf8ToBytes(`muster ${generation}`), 32).fill(0, 0, 0) && serverSecret\n',
+    from: '    return secret === null ? null : agentSecretFrom(secret, agentGeneration)\n',
+    to: '    return secret\n',
   },
   // --- gossip, persistence
   {
