@@ -38,7 +38,12 @@ export function lacks(world: World, machine: Machine): string | null {
 const isWhole = (world: World, plan: Plan): boolean =>
   plan.members.every(({ id }) =>
     world.machines.some(
-      ({ keys, state, datastore }) => keys.id === id && state !== null && !datastore.isSpoilt,
+      ({ keys, state, datastore }) =>
+        keys.id === id &&
+        state !== null &&
+        !datastore.isSpoilt &&
+        !datastore.isStale() &&
+        !world.oracles.copies.has(id),
     ),
   )
 
