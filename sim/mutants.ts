@@ -7,7 +7,8 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { Summary } from './campaign.ts'
 import { flagsOf, runCommand, UsageError, wholeNumber } from './flags.ts'
-import { type Mutant, mutants, patchesOf } from './mutants/list.ts'
+import { mutants } from './mutants/list.ts'
+import { type Mutant, patchesOf } from './mutants/mutant.ts'
 
 const USAGE = `usage: node sim/mutants.ts [--seeds N] [--from N] [--only WORD] [--share I/N] [--json]
 

@@ -1,6 +1,7 @@
 /** Changes the core while it is loaded, as MUSTER_MUTANT says. */
 import { registerHooks } from 'node:module'
-import { mutants, patchesOf } from './list.ts'
+import { mutants } from './list.ts'
+import { patchesOf } from './mutant.ts'
 
 const mutant = mutants.find(({ name }) => name === process.env.MUSTER_MUTANT)
 if (mutant === undefined) throw new Error('MUSTER_MUTANT names no mutant')

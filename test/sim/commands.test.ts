@@ -4,7 +4,8 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { wholeNumber } from '../../sim/flags.ts'
-import { mutants, patchesOf } from '../../sim/mutants/list.ts'
+import { mutants } from '../../sim/mutants/list.ts'
+import { patchesOf } from '../../sim/mutants/mutant.ts'
 
 function run(command: 'run' | 'mutants', ...args: readonly string[]) {
   const file = fileURLToPath(new URL(`../../sim/${command}.ts`, import.meta.url))
