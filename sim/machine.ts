@@ -465,7 +465,10 @@ export function createMachine(
     handle,
     connected: (peer) => handle({ kind: 'connected', peer }),
     disconnected: (peer) => handle({ kind: 'disconnected', peer }),
-    receive: (from, message) => handle({ kind: 'message', from, message }),
+    receive: (from, message) => {
+      oracles.people.received(machine, from)
+      handle({ kind: 'message', from, message })
+    },
   }
   const mesh = createMeshPart(world, machine)
   const datastore = createDatastorePart(world, machine)

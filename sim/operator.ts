@@ -86,7 +86,10 @@ export function createOperator(world: World, keys: Keys | null): Operator {
       : null
     if (who === OPERATOR) world.counters.add(`commands to ${command.verb}`)
     world.trace?.machine(machine, `is told by ${who} to ${JSON.stringify(command)}`)
-    if (operator !== null && era !== null) remember(machine, era, command, operator)
+    if (operator !== null && era !== null) {
+      world.oracles.people.signed(command.verb)
+      remember(machine, era, command, operator)
+    }
     machine.expectAnswer(request, COMMAND_WAIT_MS + LATE_MS)
     machine.handle({ kind: 'command', request, command, who, why: 'because', operator })
   }
@@ -116,6 +119,18 @@ export function createOperator(world: World, keys: Keys | null): Operator {
         const { index } = plan
         const forged = { id: number, command, origin, index, who: THIEF, why: null, operator: null }
         world.network.send(machine.index, voter, { kind: 'command', era, ordered: forged })
+        // Signed, in an operator's name, by the machine's own key.
+        const operator = {
+          operator: keys?.id ?? machine.keys.id,
+          index,
+          signature: machine.keys.crypto.sign(commandStatement(era, command, index)),
+        }
+        const id = machine.keys.crypto.hash(commandStatement(era, command, index))
+        world.network.send(machine.index, voter, {
+          kind: 'command',
+          era,
+          ordered: { ...forged, id, operator },
+        })
       }
       if (replayed === undefined) continue
       // Twice: the same again, and the same signature under another number.

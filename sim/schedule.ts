@@ -7,6 +7,7 @@ import type { K3sSettings } from '../src/core/k3s.ts'
 import { type ClusterSettings, MEMBERSHIP_DEFAULTS, type ServerTarget } from '../src/core/settings.ts'
 import type { CrashPoint } from './disk.ts'
 import type { LiarPlan } from './liar.ts'
+import { type COMMAND_VERBS, drawMembership } from './membership.ts'
 import type { NetworkPlan } from './network.ts'
 import { type Random, randomFrom } from './random.ts'
 import { withK3s } from './schedule-k3s.ts'
@@ -25,17 +26,6 @@ export interface MachinePlan {
   /** Times of one durable write, milliseconds. */
   readonly diskMs: readonly number[]
 }
-
-export const COMMAND_VERBS = [
-  'approve',
-  'revoke',
-  'remove',
-  'replace',
-  'promote',
-  'demote',
-  'act-break',
-  'config',
-] as const
 
 export type Fault = { readonly at: number; readonly machine: number } & (
   | {
@@ -325,37 +315,6 @@ function drawLaterFaults(random: Random, count: number, calmAt: number): Fault[]
     copies += 1
     return copies === 1 || !isSpared
   })
-}
-
-/** Who is in and out, by people and by itself: in a third of the seeds. */
-function drawMembership(
-  random: Random,
-  count: number,
-  calmAt: number,
-): {
-  readonly settings: Partial<ClusterSettings>
-  readonly faults: readonly Fault[]
-  readonly operator: boolean
-} {
-  if (random.perMille(650)) return { settings: {}, faults: [], operator: false }
-  const settings: Partial<ClusterSettings> = {
-    promote: random.perMille(600) ? 'any' : 'founders',
-    replaceAfterMs: random.pick([0, 6_000, 12_000, 12_000, 30_000]),
-    admission: random.perMille(200) ? 'approve' : 'open',
-  }
-  const intensity = random.pick([0, 1, 2, 4, 8])
-  const verbs = COMMAND_VERBS.filter(() => random.perMille(500))
-  const early = random.perMille(500) ? 30_000 : calmAt
-  const when = (): number => random.below(Math.min(early, calmAt))
-  const faults = Array.from({ length: verbs.length === 0 ? 0 : intensity }, (): Fault => {
-    const about = { at: when(), machine: random.below(count), other: random.below(count) }
-    const as = random.perMille(700) ? 'server' : 'agent'
-    return { ...about, kind: 'command', verb: random.pick(verbs), as, lawful: random.perMille(800) }
-  })
-  // Few enough that a quorum can stay.
-  if (count >= 3 && random.perMille(400))
-    faults.push({ at: when(), machine: random.below(count), kind: 'dies' })
-  return { settings, faults, operator: random.perMille(600) }
 }
 
 function drawLaterFault(

@@ -3,7 +3,9 @@
  * world cannot tell from right, and that the core's own tests find instead: permits that never grow old, an
  * outcome of an older epoch, records whose loss is never repaired (everyone meets everyone in the end).
  */
+
 import { k3sMutants } from './k3s.ts'
+import { membershipMutants } from './membership.ts'
 import type { Mutant } from './mutant.ts'
 
 export const mutants: readonly Mutant[] = [
@@ -285,7 +287,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'certified: what is left of an entry is not issued again',
     file: 'replication.ts',
-    from: '  if (voting.accepted === null && leadership.queue.length === 0) return\n',
+    from: '  if (voting.accepted === null && (leadership.queue.length === 0 || isWaiting(turn, leadership))) return\n',
     to: '  if (leadership.queue.length === 0) return\n',
     also: {
       from: '  if (causes.length === 0) return\n',
@@ -338,6 +340,7 @@ export const mutants: readonly Mutant[] = [
     },
   },
   ...k3sMutants,
+  ...membershipMutants,
   // --- gossip, persistence
   {
     name: 'gossip: a record’s signature is not checked',

@@ -19,7 +19,9 @@ interface Era {
   readonly indexes: number[]
   readonly addresses: Map<string, NodeId>
   readonly owners: Map<NodeId, string>
-  readonly revoked: Set<NodeId>
+  /** The lowest plan index at which each is revoked. */
+  readonly revoked: Map<NodeId, number>
+  readonly names: Map<string, NodeId>
 }
 
 export interface PlanOracle extends Oracle {
@@ -56,7 +58,8 @@ export function createPlanOracle(
         indexes: [],
         addresses: new Map(),
         owners: new Map(),
-        revoked: new Set(),
+        revoked: new Map(),
+        names: new Map(),
       }
       eras.set(era, entry)
     }
@@ -68,6 +71,12 @@ export function createPlanOracle(
     for (const member of plan.members) {
       if (names.has(member.name)) violate(5, `two members are called ${member.name} in plan ${index}`)
       names.add(member.name)
+      const named = era.names.get(member.name)
+      const before = plan.departed.find(({ id }) => id === named)
+      const passedOn = before === undefined || before.why === 'replaced' || before.why === 'revoked'
+      if (named !== undefined && named !== member.id && !passedOn)
+        violate(5, `${member.name} is ${member.id} in plan ${index}, and was ${named}, who left`)
+      era.names.set(member.name, member.id)
       const owner = era.addresses.get(member.address)
       const address = era.owners.get(member.id)
       if ((owner ?? member.id) !== member.id || (address ?? member.address) !== member.address) {
@@ -79,7 +88,8 @@ export function createPlanOracle(
       if (isServer) served.add(member.id)
       if (isServer && (!mayServe(era, plan, member.id) || !plan.voters.includes(member.id)))
         violate(9, `${member.id} became a server`)
-      if (era.revoked.has(member.id)) violate(10, `${member.id} was revoked, and is in plan ${index}`)
+      if (index > (era.revoked.get(member.id) ?? index))
+        violate(10, `${member.id} was revoked, and is in plan ${index}`)
     }
     const isLawful = (id: NodeId): boolean =>
       plan.members.some((member) => member.id === id && member.role === 'server') ||
@@ -87,7 +97,10 @@ export function createPlanOracle(
       plan.departed.some((left) => left.id === id && left.why === 'revoked')
     const intruder = plan.voters.find((id) => !isLawful(id))
     if (intruder !== undefined) violate(9, `${intruder} votes in plan ${index}, and is no server`)
-    for (const { id, why } of plan.departed) if (why === 'revoked') era.revoked.add(id)
+    for (const { id, why } of plan.departed) {
+      if (why === 'revoked') era.revoked.set(id, Math.min(index, era.revoked.get(id) ?? index))
+    }
+    people.signedLines(plan.history)
     const thief = plan.history.find(({ by }) => by !== null && !people.isPerson(by.who))
     if (thief !== undefined) violate(9, `${thief.by?.who} commanded '${thief.cause}' in plan ${index}`)
     const { clusterId, members, initialiser } = plan.datastore
@@ -107,7 +120,7 @@ export function createPlanOracle(
   }
 
   /** Between two plans that follow each other nothing may happen that takes two. */
-  const checkStep = (lower: CertifiedPlan, higher: CertifiedPlan, where: string): void => {
+  const checkStep = (lower: CertifiedPlan, higher: CertifiedPlan, where: string, by: NodeId): void => {
     const [before, after] = [lower.plan.voters, higher.plan.voters]
     const changed = [
       ...before.filter((id) => !after.includes(id)),
@@ -116,13 +129,16 @@ export function createPlanOracle(
     if (changed.length > 1) violate(3, `${changed.join(' and ')} change the voters at once between ${where}`)
     if (changed.length > 0) people.counts('changes of the voters')
     const wasRevoked = lower.plan.departed.some(({ why }) => why === 'revoked')
+    const isClosed =
+      lower.plan.settings.admission === 'approve' && higher.plan.settings.admission === 'approve'
     const isNew = (id: NodeId): boolean => !lower.plan.members.some((member) => member.id === id)
     const sneaked = higher.plan.members.find(({ id }) => isNew(id) && !people.approved.has(id))
     if (wasRevoked && sneaked !== undefined)
       violate(10, `${sneaked.id} came in between ${where}, unapproved after somebody was revoked`)
+    if (isClosed && sneaked !== undefined) violate(9, `${sneaked.id} came in between ${where}, unapproved`)
     const { act } = higher.plan
     const isNewAct = act !== null && act.attempt !== lower.plan.act?.attempt
-    if (isNewAct && act.kind === 'remove') people.removalBegan(lower.plan, act.node)
+    if (isNewAct && act.kind === 'remove') people.removalBegan(lower.plan, act.node, by, act.why === 'dead')
   }
 
   /** Founders, whom people approved or promoted, and anybody where that is what the settings say. */
@@ -132,7 +148,7 @@ export function createPlanOracle(
     plan.settings.promote === 'any'
 
   /** The later plan must contain what the earlier one knew. */
-  const checkOrder = (lower: CertifiedPlan, higher: CertifiedPlan): void => {
+  const checkOrder = (lower: CertifiedPlan, higher: CertifiedPlan, by: NodeId): void => {
     const where = `${lower.term}.${lower.index} and ${higher.term}.${higher.index}`
     if (higher.term < lower.term) violate(3, `terms go back between the certified plans ${where}`)
     const last = lower.plan.history.at(-1)
@@ -148,7 +164,7 @@ export function createPlanOracle(
     const ids = new Set([...higher.plan.members, ...higher.plan.departed].map(({ id }) => id))
     const missing = lower.plan.members.find((member) => !ids.has(member.id))
     if (missing !== undefined) violate(3, `${missing.id} is lost between ${where}`)
-    if (higher.index === lower.index + 1) checkStep(lower, higher, where)
+    if (higher.index === lower.index + 1) checkStep(lower, higher, where, by)
     if (higher.plan.nextAddress < lower.plan.nextAddress)
       violate(5, `the address counter goes back between ${where}`)
     if (higher.plan.acts < lower.plan.acts) violate(3, `the count of acts goes back between ${where}`)
@@ -193,8 +209,8 @@ export function createPlanOracle(
     const place = era.indexes.indexOf(index)
     const lower = era.plans.get(era.indexes[place - 1] ?? -1)
     const higher = era.plans.get(era.indexes[place + 1] ?? -1)
-    if (lower !== undefined) checkOrder(lower, certified)
-    if (higher !== undefined) checkOrder(certified, higher)
+    if (lower !== undefined) checkOrder(lower, certified, id)
+    if (higher !== undefined) checkOrder(certified, higher, id)
   }
 
   return {

@@ -161,7 +161,7 @@ function voterChangeFault(turn: Turn, certified: CertifiedPlan, causes: readonly
     if (next === null) return true
     if (!sameIds(next.voters, plan.voters)) {
       changes += 1
-      if (changes > 1 || cause.term !== certified.term) return true
+      if (changes > 1 || cause.term !== certified.term || differing(next.voters, plan.voters) > 1) return true
     }
     plan = next
   }
@@ -173,6 +173,9 @@ function isWaiting({ state, now }: Turn, { queue, admitAt }: Leadership): boolea
   const plan = planOf(state)
   return plan !== null && isCrowd(plan) && now < admitAt && queue.every(({ kind }) => kind === 'admit')
 }
+
+const differing = (a: readonly NodeId[], b: readonly NodeId[]): number =>
+  a.filter((id) => !b.includes(id)).length + b.filter((id) => !a.includes(id)).length
 
 /** Signs an entry: on disk first, and never a different one at its position (rule 2). */
 function acceptEntry(turn: Turn, entry: Entry): Uint8Array {
