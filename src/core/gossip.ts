@@ -202,6 +202,12 @@ export function handleInventory(turn: Turn, from: NodeId, message: MessageOf<'in
 
 function recordsIn({ gossip }: NodeState, parts: readonly number[] | null): SignedRecord[] {
   if (parts === null) return [...gossip.records.values()].map((known) => known.signed)
+  const { parts: own, records } = gossip
+  if (own !== null) {
+    return parts.flatMap((i) =>
+      [...(own[i]?.seqs.keys() ?? [])].flatMap((id) => records.get(id)?.signed ?? []),
+    )
+  }
   const wanted = new Set(parts)
   return [...gossip.records.values()]
     .filter((known) => wanted.has(partOf(known.rank)))
