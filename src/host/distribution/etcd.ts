@@ -23,7 +23,7 @@ import { supervisedEtcd } from './etcd-supervised.ts'
 import { DatastoreFacts } from './facts.ts'
 import { checkListening } from './listening.ts'
 import { type Marker, moveAside, sameDatastore, writeMarker } from './marker.ts'
-import { Evictor, enter, hostOf, type Joining, promote } from './membership.ts'
+import { Evictor, enter, hostOf, type Joining, promote, removeGone } from './membership.ts'
 import { type Observation, observe, SILENT, versionOf } from './observe.ts'
 import { foreignData, memberRemoved, noData, problemOf, wrongCluster } from './problems.ts'
 import { Supervisor } from './supervisor.ts'
@@ -247,6 +247,9 @@ export class EtcdDistribution implements Distribution {
     if (order.action === 'run') {
       const known = [order.self, ...order.members]
       const now = performance.now()
+      for (const member of await removeGone(api, ownUrl, observed, order.gone, known)) {
+        this.#note('datastore.removed', { member })
+      }
       for (const gone of await this.#evictor.evict(api, ownUrl, observed, order.evict, known, now)) {
         this.#note('datastore.evicted', { member: gone })
       }

@@ -1,7 +1,7 @@
 /**
  * Changes of the datastore's membership: becoming a learner, becoming a voter, clearing away a learner that
  * never became one. Each looks at what is true first, so that each may be cut off anywhere and done again.
- * A voter is never removed here: that is an act of the plan (DESIGN.md section 12).
+ * A voter is removed only as an act of the plan orders it, by name (DESIGN.md section 12).
  */
 import type { DatastoreMember } from '../../core/orders.ts'
 import { type EtcdApi, EtcdApiError, type EtcdMember, type MemberList } from './etcd-api.ts'
@@ -84,6 +84,26 @@ export class Evictor {
     }
     return removed
   }
+}
+
+/**
+ * Takes members out that the plan gave up, voters too. Never this one, and never one at the address of a member
+ * that the plan has: a name may have passed on to another machine.
+ * @returns names of those that were removed
+ */
+export async function removeGone(
+  api: EtcdApi,
+  url: string,
+  observed: Observation,
+  names: readonly string[],
+  known: readonly DatastoreMember[],
+): Promise<string[]> {
+  const isKept = (member: EtcdMember): boolean =>
+    member.id === observed.memberId ||
+    member.peerUrls.some((peerUrl) => known.some(({ address }) => hostOf(peerUrl) === address))
+  const gone = observed.members.filter((member) => names.includes(member.name) && !isKept(member))
+  for (const { id } of gone) await changed('remove a member that left the cluster', () => api.remove(url, id))
+  return gone.map(({ name }) => name)
 }
 
 /** Address within a URL, without the brackets of IPv6. */

@@ -2,7 +2,13 @@ import { describe, expect, it } from 'vitest'
 import { nodeId } from '../../../src/core/ids.ts'
 import type { DatastoreMember } from '../../../src/core/orders.ts'
 import { type EtcdApi, EtcdApiError, type EtcdMember } from '../../../src/host/distribution/etcd-api.ts'
-import { Evictor, enter, type Joining, promote } from '../../../src/host/distribution/membership.ts'
+import {
+  Evictor,
+  enter,
+  type Joining,
+  promote,
+  removeGone,
+} from '../../../src/host/distribution/membership.ts'
 import { type Observation, SILENT } from '../../../src/host/distribution/observe.ts'
 import { EVICT_AFTER_MS } from '../../../src/host/distribution/timing.ts'
 
@@ -144,5 +150,23 @@ describe('clearing away leftover learners', () => {
       await evictor.evict(api, url, seen(members), ['node-1', 'node-2', 'node-4'], known, now)
     }
     expect(done).toEqual([])
+  })
+})
+
+describe('taking out who left', () => {
+  const known: DatastoreMember[] = [{ id: nodeId('id-2'), name: 'node-3', address: '10.86.0.2' }]
+  const seen = (members: EtcdMember[]): Observation => ({
+    ...SILENT,
+    answers: true,
+    memberId: '1',
+    members: members.map((each) => ({ ...each, isHealthy: true })),
+  })
+
+  it('removes voters by name, but neither itself nor who bears the name now', async () => {
+    const members = [member(1), member(2, { name: 'node-3' }), member(3), member(4)]
+    const { api, done } = cluster(members)
+    const names = ['node-1', 'node-3']
+    expect(await removeGone(api, 'https://10.86.0.1:2379', seen(members), names, known)).toEqual(['node-3'])
+    expect(done).toEqual(['remove 3'])
   })
 })
