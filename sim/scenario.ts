@@ -1,6 +1,6 @@
 /** Schedules written by hand: a small cluster on a good network, and the faults that a story is about. */
 import { type K3sSettings, plainK3s } from '../src/core/k3s.ts'
-import { MEMBERSHIP_DEFAULTS, type ServerTarget } from '../src/core/settings.ts'
+import { type ClusterSettings, MEMBERSHIP_DEFAULTS, type ServerTarget } from '../src/core/settings.ts'
 import type { LiarPlan } from './liar.ts'
 import type { NetworkPlan } from './network.ts'
 import type { Fault, MachinePlan, Schedule } from './schedule.ts'
@@ -17,6 +17,9 @@ export interface Story {
   readonly distribution?: 'k3s' | 'etcd' | 'none'
   /** What differs from plain settings, where it is k3s. */
   readonly k3s?: Partial<K3sSettings>
+  /** Who may be promoted, how long a dead server is waited for, and whether newcomers wait. */
+  readonly membership?: Partial<Pick<ClusterSettings, 'promote' | 'replaceAfterMs' | 'admission'>>
+  readonly operator?: boolean
   readonly settleMs?: number
   readonly liar?: LiarPlan
   readonly calmAt?: number
@@ -58,11 +61,13 @@ export function scheduleOf(story: Story): Schedule {
       distribution,
       k3s: distribution === 'k3s' ? { ...plainK3s(), ...story.k3s } : null,
       ...MEMBERSHIP_DEFAULTS,
+      ...story.membership,
     },
     settleMs: story.settleMs ?? 3_000,
     network: { ...QUIET_NETWORK, ...story.network },
     faults: [...faults].sort((a, b) => a.at - b.at),
     liar: story.liar ?? null,
+    ...(story.operator === true ? { operator: true } : {}),
     crypto: 'symbolic',
     encoded: false,
     calmAt: story.calmAt ?? 1_000,

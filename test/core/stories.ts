@@ -66,4 +66,35 @@ export const stories: readonly Told[] = [
       endAt: 12_000,
     },
   },
+  {
+    name: 'a-dead-server-is-replaced',
+    about:
+      'Three servers and an agent that may serve. One server dies for good; after its grace it is taken out of the' +
+      '\nvoters and of the plan, and the agent takes its place.',
+    story: {
+      expect: 4,
+      machines: machines(4),
+      distribution: 'none',
+      membership: { replaceAfterMs: 6_000 },
+      faults: [{ at: 20_000, machine: 2, kind: 'dies' }],
+      calmAt: 21_000,
+    },
+  },
+  {
+    name: 'a-revoked-node-stays-out',
+    about:
+      'Three servers and an agent. A person revokes one server on another: it is out at once, then votes no more, and' +
+      '\nthe agent takes its place. With a new disk and a new key it comes back, and waits for approval.',
+    story: {
+      expect: 4,
+      machines: machines(4),
+      distribution: 'none',
+      membership: { replaceAfterMs: 0 },
+      faults: [
+        { at: 20_000, machine: 1, other: 0, kind: 'command', verb: 'revoke', as: 'agent', lawful: true },
+        { at: 25_000, machine: 0, kind: 'wipe', offMs: 1_000 },
+      ],
+      calmAt: 27_000,
+    },
+  },
 ]
