@@ -16,9 +16,11 @@ export function withK3s(schedule: Schedule): Schedule {
   const isCrowd = schedule.machines.length > 9
   if (schedule.cluster.distribution !== 'etcd' || isCrowd || !random.perMille(330)) return schedule
   const k3s: K3sSettings = { ...plainK3s(), version: random.perMille(800) ? BASE : null }
-  const calmAt = random.perMille(700)
-    ? Math.max(schedule.calmAt, random.pick([120_000, 200_000]))
-    : schedule.calmAt
+  // Where machines expect different numbers, no time makes them one cluster.
+  const isOne = schedule.machines.every(({ expect }) => expect === schedule.machines[0]?.expect)
+  const isLong = random.perMille(700)
+  const calmAt =
+    isLong && isOne ? Math.max(schedule.calmAt, random.pick([120_000, 200_000])) : schedule.calmAt
   const faults = [...schedule.faults, ...drawRollouts(random, schedule.machines.length, calmAt)]
   return {
     ...schedule,

@@ -19,7 +19,7 @@ const LATELY_MS = 10_000
 
 export function createRolloutOracle(violate: Violate, world: () => World, copies: Copies): Oracle {
   /** Servers that were restarted for new settings, until the plan says that they are through. */
-  const down = new Map<NodeId, string>()
+  const down = new Map<NodeId, { readonly name: string; readonly since: number }>()
   const snapshots = new Set<string>()
   const through = new Set<string>()
 
@@ -51,10 +51,10 @@ export function createRolloutOracle(violate: Violate, world: () => World, copies
       violate(6, `${machine.name} is restarted, and holds no act for it`)
       return
     }
-    for (const [other, name] of down) {
+    for (const [other, { name }] of down) {
       if (other !== id) violate(6, `${machine.name} is taken down while ${name} is not through`)
     }
-    down.set(id, machine.name)
+    down.set(id, { name: machine.name, since: machine.disk.durable?.certified?.index ?? 0 })
     const name = rollout?.snapshot?.name
     if (name !== undefined && !snapshots.has(name)) violate(6, `${machine.name} changes before a snapshot`)
     if (rollout?.acceptDowntime === true || isHeldUp(machine)) return
@@ -103,7 +103,6 @@ export function createRolloutOracle(violate: Violate, world: () => World, copies
     const { rollout } = plan
     if (rollout === null || rollout.before === null) return
     for (const node of rollout.moved) {
-      down.delete(node)
       const key = `${plan.era} ${rollout.number} ${node}`
       const machine = machineOf(node)
       if (through.has(key) || machine === undefined) continue
@@ -129,8 +128,12 @@ export function createRolloutOracle(violate: Violate, world: () => World, copies
       const plan = durable.certified?.plan
       if (plan === undefined || plan === before?.certified?.plan) return
       checkThrough(plan)
-      const last = plan.history.at(-1)
-      if (last?.cause === 'act-broken' && last.node !== null) down.delete(last.node)
+      // Also where the next change came in the same entry.
+      for (const { cause, node, index } of plan.history) {
+        const isOver = cause === 'upgraded' || cause === 'act-broken'
+        const held = node === null ? undefined : down.get(node)
+        if (isOver && node !== null && held !== undefined && index > held.since) down.delete(node)
+      }
     },
     k3sChanged: (machine, order, before, wasRunning) => {
       const plan = machine.disk.durable?.certified?.plan

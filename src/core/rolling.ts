@@ -54,12 +54,27 @@ export function tickRollout(turn: Turn, plan: Plan): void {
 /** Those that answer and have fetched everything; the leader's own last, or another would be without a leader. */
 function nextServer(turn: Turn, plan: Plan, rollout: Rollout): NodeId | undefined {
   const { state } = turn
+  if (hasUncounted(state, plan)) return undefined
   const left = serversLeft(plan)
   const others = left.filter((id) => id !== state.id)
   const candidates = others.length > 0 ? others : left
   return candidates.find(
     (id) =>
       isPreparedFor(turn, id, rollout.number) && (rollout.acceptDowntime || isSafeWithout(turn, plan, id)),
+  )
+}
+
+/**
+ * Whether the datastore counts a server's vote that the plan does not: its join was given up a moment too early.
+ * It runs again when it joins, which it cannot while another holds an act that may wait for its vote.
+ */
+function hasUncounted(state: NodeState, plan: Plan): boolean {
+  // Every member's own word: the picture that is made of them is a heartbeat old.
+  const words = plan.datastore.members.flatMap((id) => factsOf(state, id)?.datastore?.members ?? [])
+  const voters = words.filter(({ voter }) => voter).map(({ name }) => name)
+  return plan.members.some(
+    ({ id, name, role }) =>
+      role === 'server' && voters.includes(name) && !plan.datastore.members.includes(id),
   )
 }
 
