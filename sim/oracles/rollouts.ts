@@ -25,18 +25,27 @@ export function createRolloutOracle(violate: Violate, world: () => World, copies
 
   const machineOf = (id: NodeId): Machine | undefined => world().machines.find(({ keys }) => keys.id === id)
 
-  const checkVersions = (machine: Machine, order: K3sOrder, plan: Plan, before: string | null): void => {
+  const checkVersions = (
+    machine: Machine,
+    order: K3sOrder,
+    plan: Plan,
+    before: string | null,
+    wasRunning: boolean,
+  ): void => {
     const { version } = machine.datastore.k3s
-    // Before there is a datastore, nothing that a version wrote is in use.
-    const isInUse = plan.datastore.clusterId !== null && !copies.has(machine.keys.id)
+    // What a version wrote is in use once there is a datastore, and not on who tried an epoch that was given up.
+    const { clusterId, members } = plan.datastore
+    const { id } = machine.keys
+    const isPart = order.role === 'agent' || members.includes(id) || wasRunning
+    const isInUse = clusterId !== null && isPart && !copies.has(id)
     if (before !== null && isInUse) {
       const step = minorsBetween(before, version)
       if (step > 1 || step < 0) violate(6, `${machine.name} goes from ${before} to ${version}`)
     }
     if (order.role !== 'agent') return
-    for (const id of plan.datastore.members) {
-      const server = machineOf(id)
-      if (server === undefined || server.datastore.k3s.revision === null || copies.has(id)) continue
+    for (const member of members) {
+      const server = machineOf(member)
+      if (server === undefined || server.datastore.k3s.revision === null || copies.has(member)) continue
       if (minorsBetween(server.datastore.k3s.version, version) > 0) {
         violate(6, `the agent ${machine.name} has ${version}, the server ${server.name} older`)
       }
@@ -138,7 +147,7 @@ export function createRolloutOracle(violate: Violate, world: () => World, copies
     k3sChanged: (machine, order, before, wasRunning) => {
       const plan = machine.disk.durable?.certified?.plan
       if (plan === undefined) return
-      checkVersions(machine, order, plan, before.revision === null ? null : before.version)
+      checkVersions(machine, order, plan, before.revision === null ? null : before.version, wasRunning)
       const isMember = plan.datastore.members.includes(machine.keys.id)
       if (order.role === 'server' && wasRunning && isMember) checkDown(machine, plan)
     },
