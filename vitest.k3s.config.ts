@@ -10,7 +10,7 @@ export default defineConfig({
     include: ['test/k3s/**/*.test.ts'],
     globalSetup: 'test/k3s/setup.ts',
     fileParallelism: false,
-    testTimeout: 60_000,
+    testTimeout: 120_000,
     hookTimeout: 60_000,
   },
 })

@@ -44,7 +44,7 @@ export function needing(
   needs: readonly Need[],
   name: string,
   test: () => Promise<void>,
-  timeoutMs = 60_000,
+  timeoutMs = 120_000,
 ): void {
   const missing = needs.filter((need) => !ground.has.includes(need))
   if (missing.length === 0) it(name, { timeout: timeoutMs }, test)

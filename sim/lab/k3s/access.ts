@@ -19,23 +19,25 @@ export const NODE = 'system:nodes'
 export const SERVER = 'k3s:server'
 export const AGENT = 'k3s:agent'
 
-/** `wrong`: said who it is, but not truly. Null: said nothing. */
+/** `wrong`: said who it is, but not truly. Null: said nothing. A password counts before a certificate. */
 export function callerOf(request: IncomingMessage, passwords: Passwords): Caller | 'wrong' | null {
-  const { socket } = request
-  if (socket instanceof TLSSocket && socket.authorized) {
-    const { subject } = socket.getPeerCertificate()
-    const groups = subject?.O
-    if (subject !== undefined)
-      return { user: String(subject.CN), groups: groups === undefined ? [] : [groups].flat() }
-  }
   const { authorization } = request.headers
-  if (authorization === undefined) return null
+  if (authorization === undefined) return certified(request)
   const [, encoded] = /^Basic (\S+)$/.exec(authorization) ?? []
   const [, user, password] =
     /^([^:]*):([\s\S]*)$/.exec(Buffer.from(encoded ?? '', 'base64').toString('utf8')) ?? []
   if (user === 'server' && password === passwords.server) return { user, groups: [SERVER] }
   if (user === 'node' && password === passwords.node) return { user, groups: [AGENT] }
   return 'wrong'
+}
+
+function certified({ socket }: IncomingMessage): Caller | null {
+  if (!(socket instanceof TLSSocket) || !socket.authorized) return null
+  const { subject } = socket.getPeerCertificate()
+  const groups = subject?.O
+  return subject === undefined
+    ? null
+    : { user: String(subject.CN), groups: groups === undefined ? [] : [groups].flat() }
 }
 
 export const isOneOf = (caller: Caller, groups: readonly string[]): boolean =>

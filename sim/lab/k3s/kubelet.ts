@@ -1,9 +1,10 @@
 /** The node's own part in Kubernetes: it takes its name with a password, registers, and says that it lives. */
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
+import { writePrivately } from './authorities.ts'
 import { baked, minorOf, scaled } from './baked.ts'
 import { type Call, call, type Reply } from './https-client.ts'
 import { Fatal, log, wordsOf } from './log.ts'
@@ -34,6 +35,11 @@ export class Kubelet {
     for (;;) {
       try {
         this.#cert = await this.#certificate()
+        const { crt, key } = this.#cert
+        const agent = join(this.#settings.dataDirectory, 'agent')
+        writePrivately(join(agent, 'server-ca.crt'), this.#supervisor.ca)
+        writePrivately(join(agent, 'client-kubelet.crt'), crt)
+        writePrivately(join(agent, 'client-kubelet.key'), key)
         return
       } catch (error) {
         log('info', `Waiting to retrieve agent configuration; server is not ready: ${wordsOf(error)}`)
