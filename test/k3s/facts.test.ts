@@ -257,6 +257,8 @@ describe('k3s', () => {
         data: { motto: 'one token' },
       })
       expect(status).toBe(201)
+      // A reset keeps what this very member knows to be agreed, which may come a moment after the answer.
+      expect(await a.raw('/api/v1/namespaces/default/configmaps/kept')).toContain('one token')
       for (const machine of [a, b]) await machine.kill()
       const reset = ['server', '--cluster-reset', `--token=${token}`, '--agent-token=agent-secret']
       const { exitCode, stderr } = await a.run(reset, 60_000)

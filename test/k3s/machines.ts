@@ -1,7 +1,11 @@
 /** Machines of a lab on which k3s itself is started, without muster: how a person would do it. */
+import { type ChildProcessByStdio, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { copyFile, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
 import { z } from 'zod'
 import type { ExecResult, Host } from '../../sim/lab/host.ts'
 import { installK3s } from '../../sim/lab/k3s/install.ts'
@@ -10,9 +14,9 @@ import { DISK_PATH, signal } from '../../sim/lab/machine.ts'
 import { type UntilOptions, until } from '../../sim/lab/until.ts'
 import { ground } from './ground.ts'
 
-export const PATIENCE_MS = 60_000
-export const FIRST_VERSION = 'v1.33.4+k3s1'
-export const NEXT_VERSION = 'v1.34.1+k3s1'
+export const PATIENCE_MS = 40_000
+const FIRST_VERSION = 'v1.33.4+k3s1'
+const NEXT_VERSION = 'v1.34.1+k3s1'
 
 /** Where every machine finds its k3s: a copy of its own, which an upgrade replaces. */
 export const K3S = `${DISK_PATH}/bin/k3s`
@@ -29,6 +33,13 @@ export class Machines {
     const host = this.lab.hosts[index - 1]
     if (host === undefined) throw new Error(`there is no machine ${index}`)
     return new K3sMachine(this.lab, host)
+  }
+
+  /** One more, with k3s' program, powered on. */
+  async add(): Promise<K3sMachine> {
+    const machine = this.at((await this.lab.addHost()).index)
+    await machine.install('first')
+    return machine
   }
 }
 
@@ -71,6 +82,11 @@ export class K3sMachine {
     await copyFile(source, path)
   }
 
+  /** Of the program's file, by its own word. */
+  async version(): Promise<string> {
+    return /^k3s version (\S+)/.exec((await this.run(['--version'])).stdout)?.[1] ?? ''
+  }
+
   start(role: 'server' | 'agent', args: readonly string[]): void {
     const more = role === 'server' ? ground.serverArguments : []
     this.host.spawn(['sh', '-c', `exec "$@" >>${DISK_PATH}/k3s.log 2>&1`, 'sh', K3S, role, ...args, ...more])
@@ -109,8 +125,13 @@ export class K3sMachine {
   }
 
   log(): string {
+    return this.read('disk/k3s.log')
+  }
+
+  /** A file below the machine's directory on the real host; empty where there is none. */
+  read(path: string): string {
     try {
-      return readFileSync(join(this.#directory, 'disk/k3s.log'), 'utf8')
+      return readFileSync(join(this.#directory, path), 'utf8')
     } catch {
       return ''
     }
@@ -136,6 +157,14 @@ export class K3sMachine {
     )
     if (stdout === '') throw new Error(stderr)
     return z.object({ status: z.number(), text: z.string() }).parse(JSON.parse(stdout))
+  }
+
+  /** Writes through the API of these servers, one config map after the other, until it is ended. */
+  async write(prefix: string, servers: readonly string[]): Promise<Writer> {
+    const env = `K3S_SERVERS=${servers.join(',')}`
+    const argv = ['env', env, process.execPath, CLIENT, 'write', prefix]
+    const [file, ...args] = this.host.place.inside(argv)
+    return new Writer(spawn(file, args, { stdio: ['ignore', 'pipe', 'inherit'] }), this.host)
   }
 
   async isReady(): Promise<boolean> {
@@ -186,6 +215,47 @@ export class K3sMachine {
   async #signal(name: NodeJS.Signals): Promise<void> {
     for (const pid of await this.pids()) signal(pid, name)
     await this.until('its end', async () => !(await this.isRunning()), { everyMs: 50 })
+  }
+}
+
+/** Processes on this host that run this script of ours, as the real host numbers them. */
+export async function scripts(host: Host, name: string): Promise<number[]> {
+  const { stdout } = await host.exec(['pgrep', '--full', name])
+  const pids = host.place.outer(new Set(stdout.split('\n').filter(Boolean).map(Number)))
+  return pids.filter((pid) => commandLine(pid).startsWith(`${process.execPath}\0`))
+}
+
+function commandLine(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8')
+  } catch {
+    return ''
+  }
+}
+
+export class Writer {
+  /** Writes that were acknowledged. */
+  written = 0
+  readonly #host: Host
+  readonly #ended: Promise<unknown>
+
+  constructor(process: ChildProcessByStdio<null, Readable, null>, host: Host) {
+    this.#host = host
+    this.#ended = once(process, 'exit')
+    createInterface({ input: process.stdout }).on('line', (line) => {
+      this.written = Number(line)
+    })
+  }
+
+  async untilWritten(count: number): Promise<void> {
+    await until(`${count} writes`, () => this.written >= count, { timeoutMs: PATIENCE_MS })
+  }
+
+  /** @returns how many writes were acknowledged */
+  async end(): Promise<number> {
+    for (const pid of await scripts(this.#host, 'kube-client.ts')) signal(pid, 'SIGTERM')
+    await this.#ended
+    return this.written
   }
 }
 
