@@ -22,8 +22,9 @@ export function addAdopt(program: Command, context: Context): void {
 }
 
 async function adopt(options: JsonOption & SocketOption, context: Context): Promise<void> {
-  const { ok, message } = await context.connect(options).command('adopt')
-  if (!ok) throw new VerbError('MUSTER_E_REFUSED', message, '`muster status` says what this node waits for')
+  const { ok, message, hint } = await context.connect(options).command('adopt')
+  if (!ok)
+    throw new VerbError('MUSTER_E_REFUSED', message, hint ?? '`muster status` says what this node waits for')
   if (options.json) context.printJson({ ok, message })
   else context.print(plain(message))
 }

@@ -3,6 +3,7 @@
  * thin client of the daemon; only `up` is the daemon itself.
  */
 import { Command, CommanderError } from 'commander'
+import { addAct } from './act.ts'
 import { addAdopt } from './adopt.ts'
 import { addConfig } from './config.ts'
 import { type Context, contextOf } from './context.ts'
@@ -10,8 +11,10 @@ import { EXIT, UsageError } from './errors.ts'
 import { addHistory } from './history.ts'
 import { type Io, processIo } from './io.ts'
 import { nearest } from './nearest.ts'
+import { addNode } from './node.ts'
 import { reportError } from './report.ts'
 import { addReset } from './reset.ts'
+import { addRollout } from './rollout.ts'
 import { addStatus } from './status.ts'
 import { addToken } from './token.ts'
 import { addUp } from './up.ts'
@@ -75,11 +78,14 @@ function programOf(context: Context): Command {
   addStatus(program, context)
   const token = addToken(program, context)
   const config = addConfig(program, context)
+  const node = addNode(program, context)
+  const act = addAct(program, context)
+  const rollout = addRollout(program, context)
   addHistory(program, context)
   addAdopt(program, context)
   addReset(program, context)
   addVersion(program, context)
-  for (const group of [program, token, config]) refuseUnknownVerbs(group)
+  for (const group of [program, token, config, node, act, rollout]) refuseUnknownVerbs(group)
   return program
 }
 

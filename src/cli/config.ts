@@ -1,5 +1,6 @@
-/** `muster config …`: the verbs about this machine's configuration. */
+/** `muster config …`: the verbs about configuration, a machine's and the cluster's. */
 import type { Command } from 'commander'
+import { addConfigApply } from './config-apply.ts'
 import { addConfigCheck } from './config-check.ts'
 import { addConfigPrint } from './config-print.ts'
 import type { Context } from './context.ts'
@@ -10,9 +11,10 @@ export function addConfig(program: Command, context: Context): Command {
     .usage('<verb> [options]')
     .commandsGroup('Verbs:')
     .helpCommand(false)
-    .summary('check and show the configuration')
+    .summary('check, show and apply the configuration')
     .description('The configuration of this machine: YAML files and cloud-config.')
   addConfigCheck(config, context)
   addConfigPrint(config, context)
+  addConfigApply(config, context)
   return config
 }

@@ -9,12 +9,13 @@ import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { setFlagsFromString } from 'node:v8'
 import { type ConfigInputs, type NodeConfig, readConfig } from '../config.ts'
+import type { CommandAnswer } from '../core/commands.ts'
 import type { Start } from '../core/events.ts'
 import { leaderRecordFault, newestLeaderRecord } from '../core/leader-record.ts'
 import { type Durable, durableSchema } from '../core/state.ts'
 import { deriveKeys } from '../core/token.ts'
 import { startApi } from './api/server.ts'
-import type { Command, CommandResult } from './api/view.ts'
+import type { MachineCommand } from './api/view.ts'
 import { machineClaim } from './claim.ts'
 import { createCrypto } from './crypto.ts'
 import { startDistribution } from './distribution/distribution.ts'
@@ -174,11 +175,12 @@ async function startDaemon(parts: Parts): Promise<Daemon> {
         history: driver.history,
         subscribe: log.subscribe,
         metrics: () => metrics.text(driver.status()),
+        settings: driver.settings,
+        order: driver.command,
         command: (command) =>
-          carryOut(command, driver, async () => {
+          carryOut(command, driver, stateDirectory, async () => {
             keep = false
             await opened.disposeAsync()
-            return stateDirectory
           }).finally(() => {
             if (command.kind === 'reset') end('reset')
           }),
@@ -248,27 +250,28 @@ function meshRange({ settings, durable }: Start): string | null {
   return vpnMode === 'none' ? null : vpnCidr
 }
 
-/** @param leave ends all parts and answers the state directory, which is then free. */
+/** @param leave ends all parts, so that nobody uses the state directory any more. */
 async function carryOut(
-  command: Command,
+  command: MachineCommand,
   driver: Driver,
-  leave: () => Promise<string>,
-): Promise<CommandResult> {
+  stateDirectory: string,
+  leave: () => Promise<void>,
+): Promise<CommandAnswer> {
   switch (command.kind) {
     case 'adopt': {
       const isAsked = driver.status().problems.some((problem) => problem.code === 'state.other-machine')
-      if (!isAsked)
-        return { ok: false, message: 'there is nothing to adopt: this state was made on this machine' }
+      if (!isAsked) {
+        const message = 'there is nothing to adopt: this state was made on this machine'
+        return { ok: false, message, hint: '`muster status` says what this node waits for' }
+      }
       driver.handle({ kind: 'adopt' })
-      return { ok: true, message: 'this disk belongs to this machine now' }
+      return { ok: true, message: 'this disk belongs to this machine now', hint: null }
     }
     case 'reset': {
-      const directory = await leave()
-      const { aside } = await resetDirectory(directory)
-      return {
-        ok: true,
-        message: `moved to ${aside}, nothing was deleted; the next \`muster up\` starts as a new node`,
-      }
+      await leave()
+      const { aside } = await resetDirectory(stateDirectory)
+      const message = `moved to ${aside}, nothing was deleted; the next \`muster up\` starts as a new node`
+      return { ok: true, message, hint: null }
     }
   }
 }

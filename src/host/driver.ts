@@ -21,8 +21,10 @@ import { nextDeadline, start, step } from '../core/node.ts'
 import type { DistributionOrder, HostProblem, MeshOrder } from '../core/orders.ts'
 import { decodeMessage, encodeMessage, type Message, ProtocolError } from '../core/protocol.ts'
 import { historyOf, statusOf } from '../core/report.ts'
+import type { ClusterSettings } from '../core/settings.ts'
 import type { Durable, NodeState } from '../core/state.ts'
 import type { HistoryEntry, StatusDocument } from '../core/status.ts'
+import { certifiedOf } from '../core/voters.ts'
 
 /** What the driver needs of the machine. Each part reports by calling the driver's methods. */
 export interface Machine {
@@ -49,6 +51,8 @@ export interface Driver {
   receive(from: NodeId, bytes: Uint8Array): void
   status(): StatusDocument
   history(): HistoryEntry[]
+  /** What the certified plan says of the cluster's settings, and its index; null before there is a plan. */
+  settings(): { readonly index: number; readonly settings: ClusterSettings } | null
   /** A person's command, given by `who`: resolves with what became of it, in bounded time. */
   command(command: Command, by: CommandGiven): Promise<CommandAnswer>
   /** Genesis as known now, for the checks of the DHT. */
@@ -231,8 +235,13 @@ export function startDriver(crypto: Crypto, machine: Machine, given: Start): Dri
       return statusOf(state, clock(), host)
     },
     history: () => historyOf(state),
+    settings: () => {
+      const certified = certifiedOf(state)
+      return certified === null ? null : { index: certified.index, settings: certified.plan.settings }
+    },
     command: (command, by) =>
       new Promise((resolve) => {
+        if (!running) return resolve(STOPPED)
         requests += 1
         const request = String(requests)
         asked.set(request, resolve)
@@ -258,6 +267,7 @@ export function startReporter(crypto: Crypto, given: Start): Driver {
     receive: () => undefined,
     status: () => statusOf(state, clock()),
     history: () => [],
+    settings: () => null,
     command: async () => ({
       ok: false,
       message: given.damaged?.message ?? STOPPED.message,

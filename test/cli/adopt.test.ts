@@ -7,7 +7,7 @@ const adopt = (...options: string[]): string[] => ['adopt', '--socket', lab().so
 
 it('passes the word of a person on and says what came of it', async () => {
   await lab().start()
-  lab().daemon.answer = { ok: true, message: 'this disk is of this machine now' }
+  lab().daemon.answer = { ok: true, message: 'this disk is of this machine now', hint: null }
   expect(await run(adopt())).toEqual({ code: 0, stdout: 'this disk is of this machine now\n', stderr: '' })
   expect(documentOf(await run(adopt('--json')))).toEqual({
     ok: true,
@@ -18,7 +18,7 @@ it('passes the word of a person on and says what came of it', async () => {
 
 it('ends with 1 where there is nothing to adopt', async () => {
   await lab().start()
-  lab().daemon.answer = { ok: false, message: 'the disk is of this machine already' }
+  lab().daemon.answer = { ok: false, message: 'the disk is of this machine already', hint: null }
   const { code, stdout, stderr } = await run(adopt())
   expect([code, stdout]).toEqual([1, ''])
   expect(stderr).toMatch(/^muster: the disk is of this machine already\n {2}hint: /)

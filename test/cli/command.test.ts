@@ -10,9 +10,10 @@ describe('a verb that does not exist', () => {
     ['statsu', 'did you mean status?'],
     ['Status', 'did you mean status?'],
     ['reste', 'did you mean reset?'],
-    ['upgrade', 'the verbs are up, status, token, config, history, adopt, reset, version'],
-    ['node', 'the verbs are'],
-    ['act', 'the verbs are'],
+    [
+      'upgrade',
+      'the verbs are up, status, token, config, node, act, rollout, history, adopt, reset, version',
+    ],
     ['kubeconfig', 'the verbs are'],
     ['recover', 'the verbs are'],
     ['doctor', 'the verbs are'],
@@ -29,7 +30,10 @@ describe('a verb that does not exist', () => {
   it.each([
     [['token', 'rotate'], 'unknown verb token rotate', 'new, inspect, pin'],
     [['token', 'pinn'], 'unknown verb token pinn', 'did you mean pin?'],
-    [['config', 'apply'], 'unknown verb config apply', 'check, print'],
+    [['config', 'show'], 'unknown verb config show', 'check, print, apply'],
+    [['node', 'aprove'], 'unknown verb node aprove', 'did you mean approve?'],
+    [['act', 'run'], 'unknown verb act run', 'list, break'],
+    [['rollout', 'abort'], 'unknown verb rollout abort', 'status, pause, resume'],
   ])('%j likewise', async (argv, message, hint) => {
     const { code, stderr } = await run(argv)
     expect(code).toBe(2)

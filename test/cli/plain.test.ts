@@ -76,7 +76,7 @@ describe('text of peers', () => {
         lab().daemon.current = statusOf(text)
         lab().daemon.history = () =>
           historyOfThree().map((entry) => ({ ...entry, cause: text, at: text, text }))
-        lab().daemon.answer = { ok: text.length % 2 === 0, message: text }
+        lab().daemon.answer = { ok: text.length % 2 === 0, message: text, hint: null }
         for (const verb of verbs) {
           const screens = { stdout: new Screen(true), stderr: new Screen(true) }
           const env = { NO_COLOR: '1', MUSTER_SOCKET: lab().socket }

@@ -20,7 +20,7 @@ const isUntouched = (): boolean => existsSync(join(state, 'identity'))
 describe('muster reset with a daemon', () => {
   it('asks the daemon, and says what it did', async () => {
     await lab().start()
-    lab().daemon.answer = { ok: true, message: 'moved to aside-1, nothing was deleted' }
+    lab().daemon.answer = { ok: true, message: 'moved to aside-1, nothing was deleted', hint: null }
     const { code, stdout, stderr } = await run(['reset', '--yes', '--socket', lab().socket])
     expect([code, stdout, stderr]).toEqual([0, 'moved to aside-1, nothing was deleted\n', ''])
     expect(lab().daemon.commands).toEqual(['reset'])
@@ -58,7 +58,7 @@ describe('muster reset with a daemon', () => {
 
   it('ends with 1 and says why where the daemon refuses', async () => {
     await lab().start()
-    lab().daemon.answer = { ok: false, message: 'the disk is full' }
+    lab().daemon.answer = { ok: false, message: 'the disk is full', hint: null }
     const ran = await run(['reset', '--yes', '--socket', lab().socket, '--json'])
     expect(ran.code).toBe(1)
     expect(documentOf(ran)).toMatchObject({

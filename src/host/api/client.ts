@@ -2,11 +2,21 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { createInterface } from 'node:readline'
 import type { z } from 'zod'
+import type { Command, CommandAnswer } from '../../core/commands.ts'
 import type { HistoryEntry, StatusDocument } from '../../core/status.ts'
+import type { CommandGiven } from '../driver.ts'
 import type { LogEvent } from '../log.ts'
 import { ApiError, NoDaemonError } from './errors.ts'
-import { commandResultSchema, errorSchema, eventSchema, historySchema, statusSchema } from './schema.ts'
-import type { Command, CommandResult } from './view.ts'
+import {
+  commandAnswerSchema,
+  errorSchema,
+  eventSchema,
+  historySchema,
+  settingsSchema,
+  type signedJsonSchema,
+  statusSchema,
+} from './schema.ts'
+import type { MachineCommand, PlanSettings } from './view.ts'
 
 /** Every call throws NoDaemonError where no daemon answers and ApiError where it refuses or answers nonsense. */
 export interface Client {
@@ -14,7 +24,11 @@ export interface Client {
   /** The signal ends the asking; the error is then an AbortError. */
   status(signal?: AbortSignal): Promise<StatusDocument>
   history(): Promise<readonly HistoryEntry[]>
-  command(kind: Command['kind']): Promise<CommandResult>
+  settings(): Promise<PlanSettings>
+  /** About this machine. */
+  command(kind: MachineCommand['kind']): Promise<CommandAnswer>
+  /** About the cluster. */
+  order(command: Command, by: CommandGiven): Promise<CommandAnswer>
   /** Events from now on, until the signal, or until the daemon ends. */
   events(signal: AbortSignal): AsyncGenerator<LogEvent, void, undefined>
 }
@@ -28,22 +42,28 @@ const ANSWER_MAX = 16 * 1024 * 1024
 
 export function connectTo(socketPath: string): Client {
   const ask = async <T>(path: string, schema: z.ZodType<T>, ending?: AbortSignal): Promise<T> =>
-    parse(await exchange(socketPath, 'GET', path, ANSWER_TIMEOUT_MS, [200], ending), schema)
+    parse(await exchange(socketPath, { path, expected: [200] }, ANSWER_TIMEOUT_MS, ending), schema)
+  const command = async (verb: string, body: unknown): Promise<CommandAnswer> => {
+    const asked = { path: `/v1/commands/${verb}`, expected: [200, 409], body }
+    return parse(await exchange(socketPath, asked, COMMAND_TIMEOUT_MS), commandAnswerSchema)
+  }
   return {
     socketPath,
     status: (signal) => ask('/v1/status', statusSchema, signal),
     history: async () => (await ask('/v1/history', historySchema)).history,
-    async command(kind) {
-      const path = `/v1/commands/${kind}`
-      return parse(
-        await exchange(socketPath, 'POST', path, COMMAND_TIMEOUT_MS, [200, 409]),
-        commandResultSchema,
-      )
+    settings: () => ask('/v1/settings', settingsSchema),
+    command: (kind) => command(kind, {}),
+    order: ({ verb, ...rest }, { who, why, operator }) => {
+      const signed: z.infer<typeof signedJsonSchema> | null = operator && {
+        ...operator,
+        signature: Buffer.from(operator.signature).toString('base64'),
+      }
+      return command(verb, { ...rest, who, why, operator: signed })
     },
     async *events(signal) {
       let response: IncomingMessage | undefined
       try {
-        response = await open(socketPath, 'GET', '/v1/events', signal)
+        response = await open(socketPath, '/v1/events', signal)
         if (response.statusCode !== 200) throw refusal(await textOf(response))
         const lines = createInterface({ input: response, crlfDelay: Number.POSITIVE_INFINITY })
         for await (const line of lines) yield parse(line, eventSchema)
@@ -58,18 +78,23 @@ export function connectTo(socketPath: string): Client {
   }
 }
 
+interface Asked {
+  readonly path: string
+  readonly expected: readonly number[]
+  /** Posted, where there is one. */
+  readonly body?: unknown
+}
+
 async function exchange(
   socketPath: string,
-  method: 'GET' | 'POST',
-  path: string,
+  { path, expected, body }: Asked,
   timeoutMs: number,
-  expected: readonly number[],
   ending?: AbortSignal,
 ): Promise<string> {
   const timeout = AbortSignal.timeout(timeoutMs)
   const signal = ending === undefined ? timeout : AbortSignal.any([timeout, ending])
   try {
-    const response = await open(socketPath, method, path, signal)
+    const response = await open(socketPath, path, signal, body)
     const text = await textOf(response)
     if (expected.includes(response.statusCode ?? 0)) return text
     throw refusal(text)
@@ -87,15 +112,16 @@ async function exchange(
 /** Sends the request; resolves with the head of the answer. */
 function open(
   socketPath: string,
-  method: 'GET' | 'POST',
   path: string,
   signal: AbortSignal,
+  body?: unknown,
 ): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
-    const headers = method === 'POST' ? { 'content-type': 'application/json' } : {}
+    const method = body === undefined ? 'GET' : 'POST'
+    const headers = body === undefined ? {} : { 'content-type': 'application/json' }
     const request = httpRequest({ socketPath, method, path, headers, signal, agent: false }, resolve)
     request.once('error', (error: NodeJS.ErrnoException) => reject(unreachable(socketPath, error)))
-    request.end(method === 'POST' ? '{}' : undefined)
+    request.end(body === undefined ? undefined : JSON.stringify(body))
   })
 }
 

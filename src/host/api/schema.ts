@@ -1,8 +1,11 @@
 /** The documents of the local API, as schemas: what a client believes only after it has parsed it. */
 import { z } from 'zod'
+import { type CommandAnswer, commandSchema, type SignedCommand } from '../../core/commands.ts'
+import { clusterSettingsSchema } from '../../core/genesis.ts'
+import { countSchema, nodeIdSchema } from '../../core/record.ts'
 import type { HistoryEntry, StatusDocument } from '../../core/status.ts'
 import type { LogEvent } from '../log.ts'
-import type { CommandResult } from './view.ts'
+import type { PlanSettings } from './view.ts'
 
 const stageSchema = z.enum([
   'discovering',
@@ -111,10 +114,41 @@ export const eventSchema = z.object({
   fields: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])),
 })
 
-export const commandResultSchema = z.object({ ok: z.boolean(), message: z.string() })
+export const settingsSchema = z.object({
+  apiVersion: z.literal('muster/v1'),
+  index: z.number(),
+  settings: clusterSettingsSchema,
+})
 
-/** Commands carry nothing yet; what is not known is refused rather than ignored. */
-export const commandBodySchema = z.strictObject({})
+export const commandAnswerSchema = z.object({
+  ok: z.boolean(),
+  message: z.string(),
+  hint: z.string().nullable(),
+})
+
+/** About this machine: nothing is to be said beside the verb; what is not known is refused rather than ignored. */
+export const machineBodySchema = z.strictObject({})
+
+/** An operator's word, as JSON has it: the signature in base64. */
+export const signedJsonSchema = z.strictObject({
+  operator: nodeIdSchema,
+  index: countSchema,
+  signature: z.base64().max(128),
+})
+
+/** About the cluster: the verb's arguments, and beside them who gives it, why, and with whose signature. */
+const byShape = {
+  /** Information, not proof: whoever may open the socket may say so. */
+  who: z.string().min(1).max(64).default('somebody at the socket'),
+  why: z.string().min(1).max(256).nullable().default(null),
+  operator: signedJsonSchema.nullable().default(null),
+}
+export const orderBodySchema = z.looseObject(byShape)
+
+export const ORDER_VERBS = commandSchema.options.map((option) => option.shape.verb.value)
+
+export const signedOf = (signed: z.infer<typeof signedJsonSchema> | null): SignedCommand | null =>
+  signed === null ? null : { ...signed, signature: new Uint8Array(Buffer.from(signed.signature, 'base64')) }
 
 export const errorSchema = z.object({
   error: z.object({ code: z.string(), message: z.string(), hint: z.string() }),
@@ -126,4 +160,5 @@ type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : never) : never
 true satisfies Same<z.infer<typeof statusSchema>, StatusDocument>
 true satisfies Same<z.infer<typeof historySchema>['history'][number], HistoryEntry>
 true satisfies Same<z.infer<typeof eventSchema>, LogEvent>
-true satisfies Same<z.infer<typeof commandResultSchema>, CommandResult>
+true satisfies Same<z.infer<typeof commandAnswerSchema>, CommandAnswer>
+true satisfies Same<Omit<z.infer<typeof settingsSchema>, 'apiVersion'>, PlanSettings>

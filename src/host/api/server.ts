@@ -6,7 +6,10 @@
  *     GET  /v1/history            {apiVersion, history: […]}, oldest first
  *     GET  /v1/events             one JSON document per line, as things happen, until the client leaves
  *     GET  /metrics               Prometheus' text format
- *     POST /v1/commands/<name>    adopt, reset; body {} → {ok, message}, 409 where ok is false
+ *     GET  /v1/settings           {apiVersion, index, settings}: what the plan says, 404 before there is one
+ *     POST /v1/commands/<verb>    adopt, reset (body {}) for this machine; for the cluster the verbs and arguments of
+ *                                 core/commands.ts, and beside them who, why, operator ({operator, index, signature});
+ *                                 → {ok, message, hint}, 409 where ok is false
  *
  * Every failure is {error: {code, message, hint}}.
  */
@@ -17,11 +20,13 @@ import { dirname } from 'node:path'
 import { getRequestListener } from '@hono/node-server'
 import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
+import type { z } from 'zod'
+import { type CommandAnswer, commandSchema } from '../../core/commands.ts'
 import { METRICS_CONTENT_TYPE } from '../metrics.ts'
 import { ApiServerError } from './errors.ts'
 import { eventStream } from './events.ts'
-import { commandBodySchema, type ErrorDocument } from './schema.ts'
-import { COMMANDS, type DaemonView } from './view.ts'
+import { type ErrorDocument, machineBodySchema, ORDER_VERBS, orderBodySchema, signedOf } from './schema.ts'
+import { type DaemonView, MACHINE_COMMANDS } from './view.ts'
 
 export interface ApiServerOptions {
   readonly socketPath: string
@@ -89,6 +94,11 @@ function routes({ view, onFailure }: ApiServerOptions): Hono {
   const app = new Hono()
   app.get('/v1/status', (context) => context.json(view.status()))
   app.get('/v1/history', (context) => context.json({ apiVersion: 'muster/v1', history: view.history() }))
+  app.get('/v1/settings', (context) => {
+    const settings = view.settings()
+    if (settings === null) return refuse(context, 404, noPlan)
+    return context.json({ apiVersion: 'muster/v1', ...settings })
+  })
   app.get('/v1/events', () => {
     const headers = { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' }
     return new Response(eventStream(view), { headers })
@@ -97,12 +107,21 @@ function routes({ view, onFailure }: ApiServerOptions): Hono {
     context.body(await view.metrics(), 200, { 'content-type': METRICS_CONTENT_TYPE }),
   )
   const limit = bodyLimit({ maxSize: BODY_MAX, onError: (context) => refuse(context, 413, tooLarge) })
-  for (const kind of COMMANDS) {
+  for (const kind of MACHINE_COMMANDS) {
     app.post(`/v1/commands/${kind}`, limit, async (context) => {
-      const body = commandBodySchema.safeParse(await jsonOf(context))
-      if (!body.success) return refuse(context, 400, badBody)
-      const result = await view.command({ kind })
-      return context.json({ ok: result.ok, message: result.message }, result.ok ? 200 : 409)
+      const body = machineBodySchema.safeParse(await jsonOf(context))
+      if (!body.success) return refuse(context, 400, badBody(body.error))
+      return answered(context, await view.command({ kind }))
+    })
+  }
+  for (const verb of ORDER_VERBS) {
+    app.post(`/v1/commands/${verb}`, limit, async (context) => {
+      const body = orderBodySchema.safeParse(await jsonOf(context))
+      if (!body.success) return refuse(context, 400, badBody(body.error))
+      const { who, why, operator, ...rest } = body.data
+      const command = commandSchema.safeParse({ ...rest, verb })
+      if (!command.success) return refuse(context, 400, badBody(command.error))
+      return answered(context, await view.order(command.data, { who, why, operator: signedOf(operator) }))
     })
   }
   app.notFound((context) => refuse(context, 404, notFound))
@@ -112,6 +131,9 @@ function routes({ view, onFailure }: ApiServerOptions): Hono {
   })
   return app
 }
+
+const answered = (context: Context, { ok, message, hint }: CommandAnswer): Response =>
+  context.json({ ok, message, hint } satisfies CommandAnswer, ok ? 200 : 409)
 
 /** The body as JSON; an empty one is an empty object, and undefined stands for what is no JSON. */
 async function jsonOf(context: Context): Promise<unknown> {
@@ -132,12 +154,21 @@ const refuse = (context: Context, status: 400 | 404 | 413 | 500, error: Refusal)
 const tooLarge: Refusal = {
   code: 'MUSTER_E_API_TOO_LARGE',
   message: `the body is above ${BODY_MAX} bytes`,
-  hint: 'send {}',
+  hint: 'send the verb’s arguments alone',
 }
-const badBody: Refusal = {
-  code: 'MUSTER_E_API_BODY',
-  message: 'the body is not the JSON that this command takes',
-  hint: 'send {}',
+function badBody({ issues: [issue] }: z.ZodError): Refusal {
+  const what =
+    issue === undefined || issue.path.length === 0 ? '' : ` (${issue.path.join('.')}: ${issue.message})`
+  return {
+    code: 'MUSTER_E_API_BODY',
+    message: `the body is not the JSON that this command takes${what}`,
+    hint: 'send the verb’s arguments; adopt and reset take {}',
+  }
+}
+const noPlan: Refusal = {
+  code: 'MUSTER_E_API_NO_PLAN',
+  message: 'this node is in no cluster yet',
+  hint: 'see `muster status` for what it waits for',
 }
 const notFound: Refusal = {
   code: 'MUSTER_E_API_NOT_FOUND',

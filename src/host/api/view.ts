@@ -1,28 +1,36 @@
 /** What the API shows of a daemon, and what may be asked of it. The composition root provides it. */
+import type { Command, CommandAnswer } from '../../core/commands.ts'
+import type { ClusterSettings } from '../../core/settings.ts'
 import type { HistoryEntry, StatusDocument } from '../../core/status.ts'
+import type { CommandGiven } from '../driver.ts'
 import type { LogEvent } from '../log.ts'
 
-export const COMMANDS = ['adopt', 'reset'] as const
+export const MACHINE_COMMANDS = ['adopt', 'reset'] as const
 
 /**
  * adopt: a person says that this disk belongs to this machine. reset: a person wants this machine to be new; the
  * daemon stops what it runs, moves its state aside, answers, and ends.
  */
-export type Command = { readonly kind: (typeof COMMANDS)[number] }
+export type MachineCommand = { readonly kind: (typeof MACHINE_COMMANDS)[number] }
 
-export interface CommandResult {
-  readonly ok: boolean
-  /** For people: what was done, or why not. */
-  readonly message: string
+/** What the plan says that the files of all machines said on the first day, or a person since. */
+export interface PlanSettings {
+  readonly index: number
+  readonly settings: ClusterSettings
 }
 
 export interface DaemonView {
   status(): StatusDocument
   /** Oldest first. */
   history(): readonly HistoryEntry[]
+  /** Null before there is a plan. */
+  settings(): PlanSettings | null
   /** Hands over every event from now on; the answer ends that. */
   subscribe(listener: (event: LogEvent) => void): () => void
   /** Prometheus' text format. */
   metrics(): Promise<string>
-  command(command: Command): Promise<CommandResult>
+  /** About this machine alone. */
+  command(command: MachineCommand): Promise<CommandAnswer>
+  /** About the cluster: resolves once it is in the plan, or will not be, in bounded time. */
+  order(command: Command, by: CommandGiven): Promise<CommandAnswer>
 }

@@ -71,9 +71,9 @@ describe('the API', () => {
   it('passes commands on and says how they ended', async () => {
     await start()
     const client = connectTo(socketPath)
-    expect(await client.command('adopt')).toEqual({ ok: true, message: 'done' })
-    daemon.answer = { ok: false, message: 'not blocked' }
-    expect(await client.command('reset')).toEqual({ ok: false, message: 'not blocked' })
+    expect(await client.command('adopt')).toEqual({ ok: true, message: 'done', hint: null })
+    daemon.answer = { ok: false, message: 'not blocked', hint: null }
+    expect(await client.command('reset')).toEqual({ ok: false, message: 'not blocked', hint: null })
     expect(daemon.commands).toEqual(['adopt', 'reset'])
   })
 

@@ -1,6 +1,8 @@
 /** Documents and a daemon of their own for the tests of API and command. */
+import type { Command, CommandAnswer } from '../../../src/core/commands.ts'
 import type { HistoryEntry, StatusDocument, StatusNode } from '../../../src/core/status.ts'
-import type { DaemonView } from '../../../src/host/api/view.ts'
+import type { DaemonView, MachineCommand, PlanSettings } from '../../../src/host/api/view.ts'
+import type { CommandGiven } from '../../../src/host/driver.ts'
 import type { LogEvent } from '../../../src/host/log.ts'
 
 const ids = ['12D3KooWAlpha', '12D3KooWBravo', '12D3KooWCharlie', '12D3KooWDelta', '12D3KooWEcho'] as const
@@ -111,7 +113,10 @@ export const logEvent = (event: string, fields: LogEvent['fields'] = {}): LogEve
 export class FakeDaemon implements DaemonView {
   current: StatusDocument
   commands: string[] = []
-  answer = { ok: true, message: 'done' }
+  answer: CommandAnswer = { ok: true, message: 'done', hint: null }
+  /** What was ordered, by whom. */
+  orders: { readonly command: Command; readonly by: CommandGiven }[] = []
+  planSettings: PlanSettings | null = null
   readonly #listeners = new Set<(event: LogEvent) => void>()
 
   constructor(status: StatusDocument = readyStatus()) {
@@ -148,8 +153,17 @@ export class FakeDaemon implements DaemonView {
     return Promise.resolve('muster_ready 1\n')
   }
 
-  command(command: { kind: 'adopt' | 'reset' }): Promise<{ ok: boolean; message: string }> {
-    this.commands.push(command.kind)
+  settings(): PlanSettings | null {
+    return this.planSettings
+  }
+
+  command({ kind }: MachineCommand): Promise<CommandAnswer> {
+    this.commands.push(kind)
+    return Promise.resolve(this.answer)
+  }
+
+  order(command: Command, by: CommandGiven): Promise<CommandAnswer> {
+    this.orders.push({ command, by })
     return Promise.resolve(this.answer)
   }
 }

@@ -1,0 +1,69 @@
+/** What all commands about the cluster share: who gives them, why, whether a person was asked, and the answer. */
+import { hostname, userInfo } from 'node:os'
+import type { Command as Verb } from 'commander'
+import type { Command } from '../core/commands.ts'
+import { confirm, requireSomebodyToAsk } from './confirm.ts'
+import { type Context, type JsonOption, type SocketOption, withJson, withSocket } from './context.ts'
+import { UsageError, VerbError } from './errors.ts'
+import { plain } from './plain.ts'
+
+export interface OrderOptions extends JsonOption, SocketOption {
+  readonly why?: string
+  readonly yes?: true
+}
+
+/** Longest reason that the history keeps. */
+const WHY_MAX = 256
+const WHO_MAX = 64
+
+export const ORDER_HELP = `
+Ask a server's daemon: on an agent commands are refused. The history shows who gave a command, where and why.
+
+Exit codes: 0 done, 1 it failed, was refused or declined, 2 wrong usage, 3 no daemon answers. With --json
+{"ok": true, "message"}.`
+
+export const withOrder = (command: Verb): Verb =>
+  withSocket(withJson(command)).option('--why <text>', 'the reason, for the history')
+
+/** For what cannot be taken back by another command. */
+export const withConfirmation = (command: Verb): Verb => command.option('--yes', 'do not ask')
+
+/**
+ * Gives the command to the daemon and shows what became of it.
+ * @param question asked before, unless --yes was given; null: nothing is asked
+ */
+export async function giveOrder(
+  command: Command,
+  question: string | null,
+  options: OrderOptions,
+  context: Context,
+): Promise<void> {
+  const why = options.why ?? null
+  if (why !== null && (why.trim() === '' || why.length > WHY_MAX)) {
+    throw new UsageError(`--why has ${why.length} characters`, `give a reason of 1 to ${WHY_MAX} characters`)
+  }
+  const isAsked = question !== null && options.yes !== true
+  if (isAsked) requireSomebodyToAsk(context.io)
+  const client = context.connect(options)
+  if (isAsked) {
+    // Who has no daemon learns that before being asked.
+    await client.status()
+    await confirm(question, context.io)
+  }
+  const { ok, message, hint } = await client.order(command, { who: whoAmI(), why, operator: null })
+  if (!ok) throw new VerbError('MUSTER_E_REFUSED', message, hint ?? '`muster status` says how the cluster is')
+  if (options.json) context.printJson({ ok, message })
+  else context.print(plain(message))
+}
+
+/** Information for the history, not proof: whoever may open the socket may command. */
+function whoAmI(): string {
+  let user: string
+  try {
+    user = userInfo().username
+  } catch {
+    // Where the number has no name (containers).
+    user = `user ${process.getuid?.() ?? 'unknown'}`
+  }
+  return `${user}@${hostname()}`.slice(0, WHO_MAX)
+}
