@@ -100,6 +100,11 @@ export function createRolloutOracle(violate: Violate, world: () => World, copies
   }
 
   const checkEntry = (id: NodeId, { plan, causes }: NonNullable<Durable['voting']['accepted']>): void => {
+    // A change that comes after it in the entry may halt what ran when it came.
+    const last = causes.at(-1)
+    const began = last?.what.kind === 'upgrade' ? last.what.node : null
+    if (began !== null && plan.rollout?.state !== 'running')
+      violate(6, `${id} signs that ${began} changes in a rollout that is ${plan.rollout?.state}`)
     for (const { what, by } of causes) {
       if (what.kind !== 'upgrade' || what.node !== by || plan.rollout === null) continue
       const { moved } = plan.rollout
