@@ -11,6 +11,7 @@ import { setFlagsFromString } from 'node:v8'
 import { type ConfigInputs, type NodeConfig, readConfig } from '../config.ts'
 import type { CommandAnswer } from '../core/commands.ts'
 import type { Start } from '../core/events.ts'
+import type { NodeId } from '../core/ids.ts'
 import { leaderRecordFault, newestLeaderRecord } from '../core/leader-record.ts'
 import { type Durable, durableSchema } from '../core/state.ts'
 import { deriveKeys } from '../core/token.ts'
@@ -140,6 +141,8 @@ async function startDaemon(parts: Parts): Promise<Daemon> {
       distribution: distribution.facts(),
     }
     let network: Network | null = null
+    /** Known from the plan on the disk before there is a network. */
+    let barred: readonly NodeId[] = []
     const driver: Driver =
       given.damaged !== null
         ? startReporter(crypto, given)
@@ -154,7 +157,8 @@ async function startDaemon(parts: Parts): Promise<Daemon> {
               lookup: async (key) => (network === null ? [] : await network.lookup(key)),
               orderMesh: mesh.apply.bind(mesh),
               shun: (peers) => {
-                for (const peer of peers) network?.evict(peer)
+                barred = peers
+                network?.bar(peers)
               },
               orderDistribution: distribution.apply.bind(distribution),
               problems: () => [...config.warnings, ...(network?.problems() ?? [])],
@@ -217,6 +221,7 @@ async function startDaemon(parts: Parts): Promise<Daemon> {
           onDisconnected: (peer) => driver.handle({ kind: 'disconnected', peer }),
           onAddresses: (addresses) => driver.handle(addressesEvent(addresses, config.meshPort)),
         })
+        network.bar(barred)
         const { known, stop: leave } = network
         const remembering = keepRemembered(stateDirectory, known)
         opened.defer(async () => {

@@ -54,8 +54,8 @@ export interface Network {
   send(to: NodeId, bytes: Uint8Array): void
   /** The core learnt where a peer is, and wants to talk to it. */
   dial(peer: NodeId, addresses: readonly string[]): void
-  /** Closes the connection and lets the peer stay away for {@link SHUN_MS}. */
-  evict(peer: NodeId): void
+  /** All peers that are kept out from now on, whether they dial or are dialled: connections to them end. */
+  bar(peers: readonly NodeId[]): void
   /** Puts a value into the DHT, again and again until some peer took it; a newer one takes its place. */
   publish(key: string, value: Uint8Array): void
   /** Several peers' answers; empty where nobody knows. */
@@ -161,7 +161,10 @@ export async function startNetwork(options: NetworkOptions): Promise<Network> {
       redial.learn(peer, texts)
       redial.want(peer)
     },
-    evict: (peer) => shun(peer, new Error('evicted')),
+    bar: (peers) => {
+      shunned.bar(peers)
+      for (const peer of peers) connections.abort(peer, new Error('revoked'))
+    },
     publish: (key, value) => dht?.publish(key, value),
     lookup: async (key, signal) => (dht === null ? [] : await dht.lookup(key, signal)),
     known: () => targets.known(),

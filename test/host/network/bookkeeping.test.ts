@@ -180,6 +180,13 @@ describe('what is kept out and what is said', () => {
     expect(shunned.has('b', 0)).toBe(false)
   })
 
+  it('a barred peer is not, until it is barred no more', () => {
+    const shunned = new Shunned()
+    shunned.bar(['a', 'b'])
+    shunned.bar(['b'])
+    expect(['a', 'b'].map((peer) => shunned.has(peer, Number.MAX_SAFE_INTEGER))).toEqual([false, true])
+  })
+
   it('of one subject one hears once a minute, of others at once', () => {
     const throttle = new Throttle()
     expect([0, 1, 59_999, 60_000].map((now) => throttle.mayTell('a', now))).toEqual([

@@ -2,7 +2,6 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { NodeId } from '../../../src/core/ids.ts'
 import { MESSAGE_BYTES_MAX } from '../../../src/core/protocol.ts'
-import { SHUN_MS } from '../../../src/host/network/shunned.ts'
 import { makeAgents } from './agents.ts'
 import { bytes, freePort, makePeers } from './peers.ts'
 
@@ -39,19 +38,27 @@ describe.concurrent('with patience', { timeout: 120_000 }, () => {
     await vi.waitFor(() => expect(a.network.connected()).toEqual([]), SOON)
   })
 
-  it('an evicted peer is gone, and comes back when it may', async ({ onTestFinished }) => {
+  it('a barred peer is gone and cannot come back, whoever dials, until it is barred no more', async ({
+    onTestFinished,
+  }) => {
     const peers = makePeers()
     onTestFinished(() => peers.end())
-    const came: number[] = []
-    const a = await peers.start({ onConnected: () => came.push(performance.now()) })
-    const b = await peers.start({ peers: [a.address] })
-    await vi.waitFor(() => expect(a.network.connected()).toEqual([b.id]), SOON)
-    const evictedAt = performance.now()
-    a.network.evict(b.id)
-    await vi.waitFor(() => expect(a.network.connected()).toEqual([]), SOON)
-    await vi.waitFor(() => expect(a.network.connected()).toEqual([b.id]), SOON)
-    expect(came).toHaveLength(2)
-    expect((came[1] ?? 0) - evictedAt).toBeGreaterThan(SHUN_MS - 100)
+    let opened = 0
+    const a = await peers.start()
+    const b = await peers.start({ peers: [a.address], onConnected: () => opened++ })
+    const c = await peers.start({ peers: [a.address] })
+    await vi.waitFor(() => expect(a.network.connected()).toHaveLength(2), SOON)
+    a.network.bar([b.id])
+    await vi.waitFor(() => expect(a.network.connected()).toEqual([c.id]), SOON)
+    // It dials again and again, and so would this side if it might.
+    a.network.dial(b.id, [`/ip4/127.0.0.1/tcp/${b.address.split(':')[1]}`])
+    // A refusal may reach it as a dial that fails, or as a connection that ends as soon as it is there.
+    await vi.waitFor(() => {
+      expect(opened + b.count('network.dial.failed')).toBeGreaterThan(3)
+    }, SOON)
+    expect(a.network.connected()).toEqual([c.id])
+    a.network.bar([])
+    await vi.waitFor(() => expect(a.network.connected()).toHaveLength(2), SOON)
   })
 
   it('a written peer that nobody answers for is named with the reason', async ({ onTestFinished }) => {
