@@ -121,8 +121,21 @@ async function startDaemon(parts: Parts): Promise<Daemon> {
     opened.defer(() => mesh.stop(keep))
     const distribution = startDistribution({
       ...report,
+      expected: settings.cluster.distribution,
       directory: join(stateDirectory, 'etcd'),
       runDirectory: socketPath.replace(/\.sock$/, '.run'),
+      k3s: {
+        directory: join(stateDirectory, 'k3s'),
+        root: '/',
+        dataDirectory: config.k3s.dataDirectory,
+        binary: config.k3s.bin,
+        binDirectory: config.k3s.binDirectory,
+        externalDatastore: config.k3s.externalDb?.reveal() ?? null,
+        hooks: config.k3s.hooks,
+        ensure: null,
+        serviceManager: null,
+        clusterName: settings.network,
+      },
       onFacts: (facts) => driver.handle({ kind: 'distribution', facts }),
     })
     opened.defer(() => distribution.stop(keep))

@@ -11,10 +11,11 @@
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
+import type { LogFields } from '../../core/events.ts'
 import type { DistributionFacts, DistributionOrder, HostProblem } from '../../core/orders.ts'
 import { credentialPaths } from './credentials.ts'
 import { dataDirectory, etcdDirectory, markerPath, probe, readData } from './data.ts'
-import type { Distribution, DistributionOptions } from './distribution.ts'
+import type { Distribution } from './distribution.ts'
 import { connectEtcd, type EtcdApi } from './etcd-api.ts'
 import { etcdArguments, isSameMember, urlOf } from './etcd-flags.ts'
 import { EtcdLog } from './etcd-log.ts'
@@ -25,7 +26,7 @@ import { checkListening } from './listening.ts'
 import { type Marker, moveAside, sameDatastore, writeMarker } from './marker.ts'
 import { Evictor, enter, hostOf, type Joining, promote, removeGone } from './membership.ts'
 import { type Observation, observe, SILENT, versionOf } from './observe.ts'
-import { foreignData, memberRemoved, noData, problemOf, wrongCluster } from './problems.ts'
+import { foreignData, memberRemoved, noData, noKubernetes, problemOf, wrongCluster } from './problems.ts'
 import { Supervisor } from './supervisor.ts'
 import {
   FAST_PHASE_MS,
@@ -37,13 +38,24 @@ import {
   POLL_UNHEALTHY_MS,
 } from './timing.ts'
 
+export interface EtcdOptions {
+  readonly directory: string
+  readonly runDirectory: string
+  readonly etcdBinary: string
+  readonly clientPort: number
+  readonly peerPort: number
+  onFacts(facts: DistributionFacts): void
+  log(level: 'debug' | 'info' | 'warn', event: string, fields: LogFields): void
+  count(counter: string): void
+}
+
 type EtcdOrder = Extract<DistributionOrder, { kind: 'etcd' }>
 
 /** The order was replaced while it was being carried out: what it still wanted to do must not happen. */
 class Superseded extends Error {}
 
 export class EtcdDistribution implements Distribution {
-  readonly #options: Required<DistributionOptions>
+  readonly #options: EtcdOptions
   readonly #log: EtcdLog
   readonly #supervisor: Supervisor
   readonly #evictor = new Evictor()
@@ -62,7 +74,7 @@ export class EtcdDistribution implements Distribution {
   /** When something was started or ordered last; monotonic milliseconds. */
   #changedAt = 0
 
-  constructor(options: Required<DistributionOptions>) {
+  constructor(options: EtcdOptions) {
     this.#options = options
     this.#log = new EtcdLog(options.directory)
     this.#facts = new DatastoreFacts(options)
@@ -93,6 +105,10 @@ export class EtcdDistribution implements Distribution {
 
   facts(): DistributionFacts {
     return this.#facts.current
+  }
+
+  async kubeconfig(): Promise<string> {
+    throw noKubernetes()
   }
 
   async stop(keep = false): Promise<void> {

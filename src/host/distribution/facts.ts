@@ -4,11 +4,11 @@ import type { DistributionFacts, DistributionOrder, HostProblem } from '../../co
 import { dataDirectory, probe } from './data.ts'
 import type { DetachedProcess } from './detached.ts'
 import { urlOf } from './etcd-flags.ts'
+import { Lasting } from './lasting.ts'
 import { asideOf, type DataProbe } from './marker.ts'
 import { hostOf } from './membership.ts'
 import type { Observation, ObservedMember } from './observe.ts'
 import { movedAside, noQuorum, notAnswering, spaceAlarm } from './problems.ts'
-import { ANSWER_PATIENCE_MS, LEADER_PATIENCE_MS, PATIENCE_MS } from './timing.ts'
 
 /** What one turn found. */
 export interface Findings {
@@ -20,23 +20,13 @@ export interface Findings {
   readonly problems: readonly HostProblem[]
 }
 
-/** Problems that are worth telling only when they last, and how long. */
-const PATIENCE: Readonly<Record<string, number>> = {
-  'datastore.address-missing': PATIENCE_MS,
-  'datastore.no-member-reachable': PATIENCE_MS,
-  'datastore.change-refused': LEADER_PATIENCE_MS,
-  'datastore.no-quorum': LEADER_PATIENCE_MS,
-  'datastore.not-answering': ANSWER_PATIENCE_MS,
-}
-
 /** What only a Kubernetes can tell. */
 const NO_API = { nodes: [], revision: null, prepared: null, snapshot: null } as const
 
 export class DatastoreFacts {
   readonly #directory: string
   readonly #peerPort: number
-  /** Since when each problem is there; monotonic milliseconds. */
-  #since: ReadonlyMap<string, number> = new Map()
+  readonly #lasting = new Lasting()
   #current: DistributionFacts
 
   constructor(options: { readonly directory: string; readonly peerPort: number }) {
@@ -81,7 +71,7 @@ export class DatastoreFacts {
         voter: !member.isLearner,
         healthy: member.isHealthy,
       })),
-      problems: this.#lasting([...findings.problems, ...this.#seen(findings), ...this.#aside()]),
+      problems: this.#lasting.of([...findings.problems, ...this.#seen(findings), ...this.#aside()]),
     }
     if (isDeepStrictEqual(facts, this.#current)) return null
     this.#current = facts
@@ -102,12 +92,6 @@ export class DatastoreFacts {
   #aside(): HostProblem[] {
     const paths = asideOf(dataDirectory(this.#directory))
     return paths.length > 0 ? [movedAside(paths)] : []
-  }
-
-  #lasting(problems: readonly HostProblem[]): HostProblem[] {
-    const now = performance.now()
-    this.#since = new Map(problems.map(({ code }) => [code, this.#since.get(code) ?? now]))
-    return problems.filter(({ code }) => now - (this.#since.get(code) ?? now) >= (PATIENCE[code] ?? 0))
   }
 
   /** An etcd that never started has no name: then the plan's, else its address. */

@@ -36,6 +36,13 @@ export const noData = (path: string): DatastoreError =>
     'bring the data back, or run `muster reset` here: the node then joins as a new one',
   )
 
+export const noKubernetes = (): DatastoreError =>
+  failure(
+    'no-kubernetes',
+    'this cluster runs etcd alone, which has no kubeconfig',
+    'found it with distribution.kind k3s, or use etcdctl with the files in the run directory',
+  )
+
 export const memberRemoved = (path: string): DatastoreError =>
   failure(
     'member-removed',

@@ -64,3 +64,16 @@ export const POLL_EVICT_MS = 1_000
 export const LOG_MAX_BYTES = 4 * 1024 * 1024
 /** Bytes of etcd's last output that are read to say why it ended. */
 export const LOG_TAIL_BYTES = 64 * 1024
+
+/** Looking at k3s while something is under way: a start takes half a minute, a look costs a few requests. */
+export const K3S_POLL_FAST_MS = 500
+/** k3s hands leadership over and ends its kubelet; what it started runs on. Beyond this it is killed. */
+export const K3S_END_GRACE_MS = 30_000
+/** How long a join's target that answers stays the target without another look. */
+export const TARGET_MS = 30_000
+/** A member whose Node is gone takes k3s moments to remove; beyond this it is removed by us. */
+export const MEMBER_REMOVAL_MS = 30_000
+/** How long a command that people gave may take: pulling something over a slow line. */
+export const HOOK_MS = 600_000
+/** A snapshot of a large datastore on a slow disk. */
+export const SNAPSHOT_MS = 300_000

@@ -475,8 +475,13 @@ export function machineContract(machine: () => { readonly lab: Lab; readonly nod
       running: false,
       healthy: false,
       voter: false,
+      ready: false,
       clusterId: null,
       members: [],
+      nodes: [],
+      revision: null,
+      prepared: null,
+      snapshot: null,
       problems: [],
     })
     expect(readdirSync(node.directory)).toEqual([])
