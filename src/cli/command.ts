@@ -12,6 +12,7 @@ import { addHistory } from './history.ts'
 import { type Io, processIo } from './io.ts'
 import { nearest } from './nearest.ts'
 import { addNode } from './node.ts'
+import { addOperator } from './operator.ts'
 import { reportError } from './report.ts'
 import { addReset } from './reset.ts'
 import { addRollout } from './rollout.ts'
@@ -81,11 +82,12 @@ function programOf(context: Context): Command {
   const node = addNode(program, context)
   const act = addAct(program, context)
   const rollout = addRollout(program, context)
+  const operator = addOperator(program, context)
   addHistory(program, context)
   addAdopt(program, context)
   addReset(program, context)
   addVersion(program, context)
-  for (const group of [program, token, config, node, act, rollout]) refuseUnknownVerbs(group)
+  for (const group of [program, token, config, node, act, rollout, operator]) refuseUnknownVerbs(group)
   return program
 }
 

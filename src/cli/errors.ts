@@ -25,6 +25,7 @@ export type VerbErrorCode =
   | 'MUSTER_E_PINNED'
   | 'MUSTER_E_REFUSED'
   | 'MUSTER_E_DECLINED'
+  | 'MUSTER_E_OPERATOR_KEY'
 
 /** The command line is right, and what it asks for did not happen. */
 export class VerbError extends Error {

@@ -124,4 +124,3 @@ export const distribution = {
 }
 
 export const distributionSchema = section(distribution)
-export type Distribution = z.output<typeof distributionSchema>
