@@ -13,6 +13,7 @@ import type { CommandAnswer } from '../core/commands.ts'
 import type { Start } from '../core/events.ts'
 import type { NodeId } from '../core/ids.ts'
 import { leaderRecordFault, newestLeaderRecord } from '../core/leader-record.ts'
+import type { ClusterSettings, Settings } from '../core/settings.ts'
 import { type Durable, durableSchema } from '../core/state.ts'
 import { deriveKeys } from '../core/token.ts'
 import { startApi } from './api/server.ts'
@@ -104,6 +105,7 @@ async function startDaemon(parts: Parts): Promise<Daemon> {
     })
     opened.defer(() => store.close())
     const loaded = store.load()
+    const durable = loaded.kind === 'state' ? loaded.value : null
     const identity = await loadOrCreateIdentity(store)
     const crypto = createCrypto(identity)
 
@@ -121,7 +123,7 @@ async function startDaemon(parts: Parts): Promise<Daemon> {
     opened.defer(() => mesh.stop(keep))
     const distribution = startDistribution({
       ...report,
-      expected: settings.cluster.distribution,
+      expected: plannedSettings(durable, settings).distribution,
       directory: join(stateDirectory, 'etcd'),
       runDirectory: socketPath.replace(/\.sock$/, '.run'),
       k3s: {
@@ -150,7 +152,7 @@ async function startDaemon(parts: Parts): Promise<Daemon> {
       damaged: damageOf(loaded),
       entropy: randomBytes(32),
       wallMs: Date.now(),
-      durable: loaded.kind === 'state' ? loaded.value : null,
+      durable,
       distribution: distribution.facts(),
     }
     let network: Network | null = null
@@ -262,9 +264,13 @@ async function startDaemon(parts: Parts): Promise<Daemon> {
 const damageOf = (loaded: Loaded<Durable>): Start['damaged'] =>
   loaded.kind === 'damaged' ? { message: loaded.what, hint: loaded.hint } : null
 
-/** The mesh's prefix, whose addresses libp2p neither tells nor dials. The plan's, where there is one. */
+/** The plan's, where there is one, else what this machine's file says. */
+const plannedSettings = (durable: Durable | null, settings: Settings): ClusterSettings =>
+  durable?.certified?.plan.settings ?? settings.cluster
+
+/** The mesh's prefix, whose addresses libp2p neither tells nor dials. */
 function meshRange({ settings, durable }: Start): string | null {
-  const { vpnMode, vpnCidr } = durable?.certified?.plan.settings ?? settings.cluster
+  const { vpnMode, vpnCidr } = plannedSettings(durable, settings)
   return vpnMode === 'none' ? null : vpnCidr
 }
 

@@ -29,7 +29,7 @@ export interface Distribution {
 }
 
 export interface DistributionOptions {
-  /** What this machine's file says: whose data is looked for before there is an order. Default: etcd. */
+  /** What the plan says, else this machine's file: whose data is looked for before there is an order. Default: etcd. */
   readonly expected?: DistributionKind
   /** Durable, this machine's own: /var/lib/muster/etcd. */
   readonly directory: string

@@ -1,7 +1,7 @@
 /** Archives of container images, put where k3s imports them from when it starts. */
 import { join } from 'node:path'
 import type { K3sSettings } from '../../../core/k3s.ts'
-import { notFetched, wrongChecksum } from './problems.ts'
+import { notFetched, notHere, wrongChecksum } from './problems.ts'
 import { put, type Sources } from './program.ts'
 
 /** @throws DatastoreError */
@@ -13,7 +13,7 @@ export async function placeImages(
   for (const image of settings.images) {
     const path = join(places.agent, 'images', image.name)
     if ((await seen.sha256(path)) === image.sha256) continue
-    if (ensure === null) throw notFetched(image.name, 'this machine has no way to fetch files')
+    if (ensure === null) throw notHere(image.name, image.sha256, path)
     let source: string
     try {
       source = await ensure({ ...image, size: null }, { signal })

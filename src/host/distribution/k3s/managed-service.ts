@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import type { HostProblem } from '../../../core/orders.ts'
 import { writeDurably } from '../../durable-file.ts'
 import { HEADER } from './configuration.ts'
-import { keepFile, moveForeignAside } from './files.ts'
+import { contentOf, keepFile, moveForeignAside } from './files.ts'
 import type { LastWords } from './k3s-log.ts'
 import type { Role } from './places.ts'
 import { type Launch, type Owner, type Service, serviceName } from './service.ts'
@@ -51,6 +51,9 @@ export function managedService(manager: Manager, run: string, owner: Owner): Ser
   let wasRemoved = false
 
   const isOurs = (text: string): boolean => text.includes(HEADER)
+  /** A unit of the same name that somebody else wrote is theirs to start and to stop. */
+  const isOurUnit = async (which: Role): Promise<boolean> =>
+    isOurs((await contentOf(manager.unitPath(which))) ?? '')
   const forgive = (): void => {
     failures = 0
     failure = null
@@ -60,6 +63,7 @@ export function managedService(manager: Manager, run: string, owner: Owner): Ser
   const endAll = async (why: string): Promise<void> => {
     await rm(permitPath(run), { force: true })
     for (const each of ROLES) {
+      if (!(await isOurUnit(each))) continue
       const found = await manager.look(each)
       if (found.isWanted || found.pid !== null) {
         owner.note('info', 'datastore.ending', { unit: serviceName(each), why })
@@ -86,6 +90,7 @@ export function managedService(manager: Manager, run: string, owner: Owner): Ser
     restartAt: 0,
     async adopt() {
       for (const each of ROLES) {
+        if (!(await isOurUnit(each))) continue
         const found = await manager.look(each)
         if (found.pid === null && !found.isWanted) continue
         role = each
@@ -110,8 +115,10 @@ export function managedService(manager: Manager, run: string, owner: Owner): Ser
     },
     async start(launch) {
       const other = launch.role === 'server' ? 'agent' : 'server'
-      await manager.stop(other)
-      await manager.disable(other)
+      if (await isOurUnit(other)) {
+        await manager.stop(other)
+        await manager.disable(other)
+      }
       const unit = manager.unitPath(launch.role)
       await moveForeignAside(unit, isOurs)
       await keepFile(manager.environmentPath(launch.role), environmentText(launch.environment))

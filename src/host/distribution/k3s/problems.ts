@@ -29,6 +29,14 @@ export const notFetched = (what: string, reason: string): DatastoreError =>
     'it is tried again; check the URL, or put the file on one machine and name its path with k3s.bin',
   )
 
+/** @param place where it is looked for on this machine */
+export const notHere = (what: string, sha256: string, place: string): DatastoreError =>
+  failure(
+    'not-fetched',
+    `${what} is not on this machine, and muster does not fetch it`,
+    `put the file with the SHA-256 ${sha256} there: ${place}`,
+  )
+
 export const wrongChecksum = (path: string, found: string, wanted: string): DatastoreError =>
   failure(
     'wrong-checksum',

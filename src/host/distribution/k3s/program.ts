@@ -30,6 +30,7 @@ import {
   noMachine,
   noProgram,
   notFetched,
+  notHere,
   unusableBinary,
   wrongArchitecture,
   wrongChecksum,
@@ -88,7 +89,7 @@ export async function findProgram(
 async function sourceOf(
   artefact: K3sSettings['artefacts'][number],
   version: string | null,
-  { local, ensure, seen }: Sources,
+  { local, ensure, seen, path }: Sources,
   signal: AbortSignal,
 ): Promise<string> {
   const { sha256, url } = artefact
@@ -99,7 +100,11 @@ async function sourceOf(
     if (found !== null && url === null) throw wrongChecksum(local, found, sha256)
   }
   const name = `k3s ${version ?? sha256.slice(0, 12)}`
-  if (ensure === null) throw notFetched(name, 'this machine has no way to fetch files')
+  for (const candidate of local === null ? usualPaths(path) : []) {
+    if ((await seen.sha256(candidate)) === sha256) return candidate
+  }
+  if (ensure === null)
+    throw notHere(name, sha256, local ?? '/usr/local/bin/k3s, or the path that k3s.bin names')
   try {
     return await ensure({ sha256, size: null, url, name }, { signal })
   } catch (error) {
@@ -108,15 +113,23 @@ async function sourceOf(
   }
 }
 
-async function localProgram({ local, places, path }: Sources): Promise<string> {
+function usualPaths(path: string): string[] {
   const directories = [...path.split(':').filter((directory) => directory !== ''), ...USUAL_DIRECTORIES]
-  const usual = [...new Set(directories.map((directory) => join(directory, 'k3s')))]
+  return [...new Set(directories.map((directory) => join(directory, 'k3s')))]
+}
+
+async function localProgram({ local, places, path }: Sources): Promise<string> {
+  const usual = usualPaths(path)
   const candidates = local === null ? usual : [local]
   for (const candidate of candidates) {
-    if (candidate !== places.binary && (await isExecutable(candidate))) return candidate
+    if ((await isExecutable(candidate)) && !(await isInstalled(candidate, places))) return candidate
   }
   throw noBinary(local === null ? usual : [local])
 }
+
+/** Muster put it there, for settings that named it. */
+const isInstalled = async (path: string, places: Places): Promise<boolean> =>
+  path === places.binary && FETCHED.test(await readlink(path).catch(() => ''))
 
 const isExecutable = (path: string): Promise<boolean> =>
   access(path, constants.X_OK).then(
@@ -177,8 +190,8 @@ const FETCHED = /^k3s-[0-9a-f]{16}$/
  */
 export async function install(program: Program, places: Places, keep: string | null): Promise<string> {
   const directory = dirname(places.binary)
-  if (dirname(program.path) !== directory) return program.path
   const target = basename(program.path)
+  if (dirname(program.path) !== directory || !FETCHED.test(target)) return program.path
   if ((await readlink(places.binary).catch(() => null)) !== target) {
     const before = await lstat(places.binary).catch(() => null)
     if (before?.isFile()) await rename(places.binary, `${places.binary}.before-muster`)
