@@ -10,6 +10,7 @@ import { type Context, contextOf } from './context.ts'
 import { EXIT, UsageError } from './errors.ts'
 import { addHistory } from './history.ts'
 import { type Io, processIo } from './io.ts'
+import { addKubeconfig } from './kubeconfig.ts'
 import { nearest } from './nearest.ts'
 import { addNode } from './node.ts'
 import { addOperator } from './operator.ts'
@@ -83,6 +84,7 @@ function programOf(context: Context): Command {
   const act = addAct(program, context)
   const rollout = addRollout(program, context)
   const operator = addOperator(program, context)
+  addKubeconfig(program, context)
   addHistory(program, context)
   addAdopt(program, context)
   addReset(program, context)

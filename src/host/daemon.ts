@@ -17,10 +17,11 @@ import type { ClusterSettings, Settings } from '../core/settings.ts'
 import { type Durable, durableSchema } from '../core/state.ts'
 import { deriveKeys } from '../core/token.ts'
 import { startApi } from './api/server.ts'
-import type { MachineCommand } from './api/view.ts'
+import type { Kubeconfig, MachineCommand } from './api/view.ts'
 import { machineClaim } from './claim.ts'
 import { createCrypto } from './crypto.ts'
-import { startDistribution } from './distribution/distribution.ts'
+import { type Distribution, startDistribution } from './distribution/distribution.ts'
+import { DatastoreError } from './distribution/problems.ts'
 import { type Driver, startDriver, startReporter } from './driver.ts'
 import { addressesEvent } from './endpoints.ts'
 import { whyEphemeral } from './ephemeral.ts'
@@ -195,6 +196,7 @@ async function startDaemon(parts: Parts): Promise<Daemon> {
         subscribe: log.subscribe,
         metrics: () => metrics.text(driver.status()),
         settings: driver.settings,
+        kubeconfig: (address) => kubeconfigOf(distribution, address),
         order: driver.command,
         command: (command) =>
           carryOut(command, driver, stateDirectory, async () => {
@@ -272,6 +274,16 @@ const plannedSettings = (durable: Durable | null, settings: Settings): ClusterSe
 function meshRange({ settings, durable }: Start): string | null {
   const { vpnMode, vpnCidr } = plannedSettings(durable, settings)
   return vpnMode === 'none' ? null : vpnCidr
+}
+
+async function kubeconfigOf(distribution: Distribution, address: string): Promise<Kubeconfig> {
+  try {
+    return { ok: true, kubeconfig: await distribution.kubeconfig(address) }
+  } catch (error) {
+    if (!(error instanceof DatastoreError)) throw error
+    const { message, hint } = error.problem
+    return { ok: false, message, hint }
+  }
 }
 
 /** @param leave ends all parts, so that nobody uses the state directory any more. */

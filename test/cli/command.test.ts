@@ -12,9 +12,8 @@ describe('a verb that does not exist', () => {
     ['reste', 'did you mean reset?'],
     [
       'upgrade',
-      'the verbs are up, status, token, config, node, act, rollout, operator, history, adopt, reset, version',
+      'the verbs are up, status, token, config, node, act, rollout, operator, kubeconfig, history, adopt, reset, version',
     ],
-    ['kubeconfig', 'the verbs are'],
     ['recover', 'the verbs are'],
     ['doctor', 'the verbs are'],
     ['events', 'the verbs are'],
@@ -53,7 +52,16 @@ describe('a verb that does not exist', () => {
 describe('help', () => {
   it('is there for every verb, with exit codes, and ends with 0', async () => {
     const verbs = ['up', 'status', 'token new', 'token inspect', 'token pin', 'config check', 'config print']
-    for (const verb of [...verbs, 'operator new', 'operator public', 'history', 'adopt', 'reset', '']) {
+    for (const verb of [
+      ...verbs,
+      'operator new',
+      'operator public',
+      'kubeconfig',
+      'history',
+      'adopt',
+      'reset',
+      '',
+    ]) {
       const { code, stdout, stderr } = await run([...verb.split(' ').filter((word) => word !== ''), '--help'])
       expect([code, stderr], verb).toEqual([0, ''])
       expect(stdout, verb).toContain(`Usage: muster ${verb}`.trimEnd())

@@ -12,11 +12,12 @@ import {
   errorSchema,
   eventSchema,
   historySchema,
+  kubeconfigSchema,
   settingsSchema,
   type signedJsonSchema,
   statusSchema,
 } from './schema.ts'
-import type { MachineCommand, PlanSettings } from './view.ts'
+import type { Kubeconfig, MachineCommand, PlanSettings } from './view.ts'
 
 /** Every call throws NoDaemonError where no daemon answers and ApiError where it refuses or answers nonsense. */
 export interface Client {
@@ -25,6 +26,7 @@ export interface Client {
   status(signal?: AbortSignal): Promise<StatusDocument>
   history(): Promise<readonly HistoryEntry[]>
   settings(): Promise<PlanSettings>
+  kubeconfig(address: string): Promise<Kubeconfig>
   /** About this machine. */
   command(kind: MachineCommand['kind']): Promise<CommandAnswer>
   /** About the cluster. */
@@ -51,6 +53,10 @@ export function connectTo(socketPath: string): Client {
     socketPath,
     status: (signal) => ask('/v1/status', statusSchema, signal),
     history: async () => (await ask('/v1/history', historySchema)).history,
+    async kubeconfig(address) {
+      const asked = { path: `/v1/kubeconfig?address=${encodeURIComponent(address)}`, expected: [200, 409] }
+      return parse(await exchange(socketPath, asked, ANSWER_TIMEOUT_MS), kubeconfigSchema)
+    },
     settings: () => ask('/v1/settings', settingsSchema),
     command: (kind) => command(kind, {}),
     order: ({ verb, ...rest }, { who, why, operator }) => {

@@ -5,7 +5,7 @@ import { clusterSettingsSchema } from '../../core/genesis.ts'
 import { countSchema, nodeIdSchema } from '../../core/record.ts'
 import type { HistoryEntry, StatusDocument } from '../../core/status.ts'
 import type { LogEvent } from '../log.ts'
-import type { PlanSettings } from './view.ts'
+import type { Kubeconfig, PlanSettings } from './view.ts'
 
 const stageSchema = z.enum([
   'discovering',
@@ -120,6 +120,11 @@ export const settingsSchema = z.object({
   settings: clusterSettingsSchema,
 })
 
+export const kubeconfigSchema = z.discriminatedUnion('ok', [
+  z.object({ ok: z.literal(true), kubeconfig: z.string() }),
+  z.object({ ok: z.literal(false), message: z.string(), hint: z.string() }),
+])
+
 export const commandAnswerSchema = z.object({
   ok: z.boolean(),
   message: z.string(),
@@ -160,5 +165,6 @@ type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : never) : never
 true satisfies Same<z.infer<typeof statusSchema>, StatusDocument>
 true satisfies Same<z.infer<typeof historySchema>['history'][number], HistoryEntry>
 true satisfies Same<z.infer<typeof eventSchema>, LogEvent>
+true satisfies Same<z.infer<typeof kubeconfigSchema>, Kubeconfig>
 true satisfies Same<z.infer<typeof commandAnswerSchema>, CommandAnswer>
 true satisfies Same<Omit<z.infer<typeof settingsSchema>, 'apiVersion'>, PlanSettings>

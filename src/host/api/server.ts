@@ -7,6 +7,7 @@
  *     GET  /v1/events             one JSON document per line, as things happen, until the client leaves
  *     GET  /metrics               Prometheus' text format
  *     GET  /v1/settings           {apiVersion, index, settings}: what the plan says, 404 before there is one
+ *     GET  /v1/kubeconfig         {ok: true, kubeconfig}, a secret; ?address=lan|mesh|vip|NAME; 409 where there is none
  *     POST /v1/commands/<verb>    adopt, reset (body {}) for this machine; for the cluster the verbs and arguments of
  *                                 core/commands.ts, and beside them who, why, operator ({operator, index, signature});
  *                                 → {ok, message, hint}, 409 where ok is false
@@ -98,6 +99,10 @@ function routes({ view, onFailure }: ApiServerOptions): Hono {
     const settings = view.settings()
     if (settings === null) return refuse(context, 404, noPlan)
     return context.json({ apiVersion: 'muster/v1', ...settings })
+  })
+  app.get('/v1/kubeconfig', async (context) => {
+    const answer = await view.kubeconfig(context.req.query('address') ?? 'lan')
+    return context.json(answer, answer.ok ? 200 : 409, { 'cache-control': 'no-store' })
   })
   app.get('/v1/events', () => {
     const headers = { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' }

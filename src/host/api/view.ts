@@ -19,12 +19,19 @@ export interface PlanSettings {
   readonly settings: ClusterSettings
 }
 
+/** An administrator's kubeconfig, which is a secret, or why there is none here. */
+export type Kubeconfig =
+  | { readonly ok: true; readonly kubeconfig: string }
+  | { readonly ok: false; readonly message: string; readonly hint: string }
+
 export interface DaemonView {
   status(): StatusDocument
   /** Oldest first. */
   history(): readonly HistoryEntry[]
   /** Null before there is a plan. */
   settings(): PlanSettings | null
+  /** @param address that it reaches a server by: `lan`, `mesh`, `vip`, or a name or address as it is. */
+  kubeconfig(address: string): Promise<Kubeconfig>
   /** Hands over every event from now on; the answer ends that. */
   subscribe(listener: (event: LogEvent) => void): () => void
   /** Prometheus' text format. */

@@ -1,7 +1,7 @@
 /** Documents and a daemon of their own for the tests of API and command. */
 import type { Command, CommandAnswer } from '../../../src/core/commands.ts'
 import type { HistoryEntry, StatusDocument, StatusNode } from '../../../src/core/status.ts'
-import type { DaemonView, MachineCommand, PlanSettings } from '../../../src/host/api/view.ts'
+import type { DaemonView, Kubeconfig, MachineCommand, PlanSettings } from '../../../src/host/api/view.ts'
 import type { CommandGiven } from '../../../src/host/driver.ts'
 import type { LogEvent } from '../../../src/host/log.ts'
 
@@ -117,6 +117,9 @@ export class FakeDaemon implements DaemonView {
   /** What was ordered, by whom. */
   orders: { readonly command: Command; readonly by: CommandGiven }[] = []
   planSettings: PlanSettings | null = null
+  kubeconfigAnswer: Kubeconfig = { ok: false, message: 'this is no server', hint: 'ask on a server' }
+  /** What kubeconfigs were asked for. */
+  addresses: string[] = []
   readonly #listeners = new Set<(event: LogEvent) => void>()
 
   constructor(status: StatusDocument = readyStatus()) {
@@ -155,6 +158,11 @@ export class FakeDaemon implements DaemonView {
 
   settings(): PlanSettings | null {
     return this.planSettings
+  }
+
+  kubeconfig(address: string): Promise<Kubeconfig> {
+    this.addresses.push(address)
+    return Promise.resolve(this.kubeconfigAnswer)
   }
 
   command({ kind }: MachineCommand): Promise<CommandAnswer> {
