@@ -141,8 +141,11 @@ function refreshView(turn: Turn, own: Facts): void {
 
 /** The best informed member's word on the datastore: the healthy one with the most members. */
 function datastoreOf(state: NodeState, now: Millis): DatastoreView | null {
-  // What the silent said last may be of long ago.
-  const heard = [...state.beats.facts].filter(([id]) => id === state.id || hearsFrom(state, id, now))
+  const members = new Set(planOf(state)?.members.map(({ id }) => id))
+  // What the silent said last may be of long ago; so may the word of who was put out and knocks again and again.
+  const heard = [...state.beats.facts].filter(
+    ([id]) => id === state.id || (members.has(id) && hearsFrom(state, id, now)),
+  )
   const words = sortedBy(heard, ([id]) => id)
     .map(([, facts]) => facts.datastore)
     .filter((word) => word !== null)
