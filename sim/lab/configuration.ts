@@ -5,7 +5,9 @@ import type { Program } from './program.ts'
 
 export interface ConfigurationOptions {
   readonly token: string
-  readonly distribution: 'etcd' | 'none'
+  readonly distribution: 'k3s' | 'etcd' | 'none'
+  /** Any other keys under `muster.distribution:`. */
+  readonly settings?: Readonly<Record<string, unknown>>
   readonly vpn?: { readonly mode?: 'wireguard' | 'none'; readonly cidr?: string }
   readonly discovery?: { readonly mdns?: boolean; readonly dht?: boolean; readonly peers?: readonly string[] }
   /** Any other keys under `muster:`. */
@@ -13,11 +15,11 @@ export interface ConfigurationOptions {
 }
 
 export function configuration(options: ConfigurationOptions): string {
-  const { token, distribution, vpn, discovery, more } = options
+  const { token, distribution, settings, vpn, discovery, more } = options
   return stringify({
     muster: {
       token,
-      distribution: { kind: distribution },
+      distribution: { kind: distribution, ...settings },
       ...(vpn === undefined ? {} : { vpn }),
       ...(discovery === undefined ? {} : { discovery }),
       ...more,

@@ -59,10 +59,12 @@ export async function createMachines(name: string, count: number): Promise<Machi
 export class K3sMachine {
   readonly host: Host
   readonly #lab: Lab
+  readonly #program: string
 
-  constructor(lab: Lab, host: Host) {
+  constructor(lab: Lab, host: Host, program: string = K3S) {
     this.#lab = lab
     this.host = host
+    this.#program = program
   }
 
   get #directory(): string {
@@ -89,12 +91,21 @@ export class K3sMachine {
 
   start(role: 'server' | 'agent', args: readonly string[]): void {
     const more = role === 'server' ? ground.serverArguments : []
-    this.host.spawn(['sh', '-c', `exec "$@" >>${DISK_PATH}/k3s.log 2>&1`, 'sh', K3S, role, ...args, ...more])
+    this.host.spawn([
+      'sh',
+      '-c',
+      `exec "$@" >>${DISK_PATH}/k3s.log 2>&1`,
+      'sh',
+      this.#program,
+      role,
+      ...args,
+      ...more,
+    ])
   }
 
   /** Runs it to its end: for starts that must fail. */
   run(args: readonly string[], timeoutMs = 20_000): Promise<ExecResult> {
-    return this.host.exec([K3S, ...args], { timeoutMs })
+    return this.host.exec([this.#program, ...args], { timeoutMs })
   }
 
   /** SIGKILL of k3s, and with it of its etcd. */

@@ -25,6 +25,8 @@ export interface ClusterOptions extends Partial<Omit<ConfigurationOptions, 'toke
   /** By default all hosts. */
   readonly expect?: number
   readonly hostName?: (index: number) => string
+  /** See LabOptions. */
+  readonly ownDirectories?: readonly string[]
 }
 
 export interface Cluster {
@@ -46,7 +48,8 @@ export const theProgram = (): Promise<Program> => {
 
 /** Machines, powered on, without daemons. Kind none unless said otherwise: the datastore takes its time. */
 export async function createCluster(options: ClusterOptions): Promise<Cluster> {
-  const { name, hosts, hostName, expect: machines = hosts, distribution = 'none', ...rest } = options
+  const { name, hosts, hostName, ownDirectories = [], expect: machines = hosts, ...others } = options
+  const { distribution = 'none', ...rest } = others
   const token = await newToken(await theProgram(), machines)
   const common: ConfigurationOptions = {
     token,
@@ -59,6 +62,7 @@ export async function createCluster(options: ClusterOptions): Promise<Cluster> {
     hosts,
     config: configuration(common),
     program: await theProgram(),
+    ownDirectories,
     ...(hostName === undefined ? {} : { hostName }),
   })
   return {
