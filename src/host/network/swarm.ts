@@ -96,6 +96,8 @@ function gater(shunned: Shunned, excludedCidr: string | null): ConnectionGater {
   const isShunned = (peer: { toString(): string }): boolean => shunned.has(peer.toString(), performance.now())
   return {
     denyDialPeer: isShunned,
+    // A written address names nobody: who is there turns out in the handshake.
+    denyOutboundEncryptedConnection: isShunned,
     denyInboundEncryptedConnection: isShunned,
     denyDialMultiaddr: isMesh,
     filterMultiaddrForPeer: (_peer, address) => !isMesh(address),

@@ -3,7 +3,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { NodeId } from '../../../src/core/ids.ts'
 import { MESSAGE_BYTES_MAX } from '../../../src/core/protocol.ts'
 import { makeAgents } from './agents.ts'
-import { bytes, freePort, makePeers } from './peers.ts'
+import { bytes, freePort, makePeers, newKey } from './peers.ts'
 
 /** Before what is waited for counts as missing: no statement about speed. */
 const SOON = { timeout: 30_000, interval: 20 }
@@ -59,6 +59,26 @@ describe.concurrent('with patience', { timeout: 120_000 }, () => {
     expect(a.network.connected()).toEqual([c.id])
     a.network.bar([])
     await vi.waitFor(() => expect(a.network.connected()).toHaveLength(2), SOON)
+  })
+
+  it('a barred peer at a written address is found out in the handshake, and never connected', async ({
+    onTestFinished,
+  }) => {
+    const peers = makePeers()
+    onTestFinished(() => peers.end())
+    const opened: string[] = []
+    const privateKey = await newKey()
+    const listen = [`127.0.0.1:${await freePort()}`]
+    const b = await peers.start({ privateKey, listen })
+    await b.network.stop()
+    const a = await peers.start({ peers: listen, onConnected: (peer) => opened.push(peer) })
+    a.network.bar([b.id])
+    const again = await peers.start({ privateKey, listen })
+    const failed = a.count('network.dial.failed')
+    await vi.waitFor(() => expect(a.count('network.dial.failed')).toBeGreaterThan(failed + 2), SOON)
+    expect([opened, again.network.connected()]).toEqual([[], []])
+    a.network.bar([])
+    await vi.waitFor(() => expect(opened).toEqual([b.id]), SOON)
   })
 
   it('a written peer that nobody answers for is named with the reason', async ({ onTestFinished }) => {
