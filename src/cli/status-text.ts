@@ -4,7 +4,7 @@
  * its texts to be plain already.
  */
 import { compareText } from '../core/ids.ts'
-import type { Stage, StatusDocument, StatusNode, StatusProblem } from '../core/status.ts'
+import type { Stage, StatusDocument, StatusNode, StatusProblem, StatusRollout } from '../core/status.ts'
 import { durationText } from './duration.ts'
 import { table } from './table.ts'
 import { paragraph, type Terminal } from './terminal.ts'
@@ -131,7 +131,7 @@ function marks({ self, cluster }: StatusDocument, { id }: StatusNode): string {
 
 /** Labelled lines: what runs on top, what is under way, what is waited for. */
 function facts(status: StatusDocument, now: Date, terminal: Terminal): string[] {
-  const { cluster, act, waitingFor } = status
+  const { cluster, act, rollout, waitingFor } = status
   const items: [label: string, text: string][] = [['datastore', datastoreWords(status, terminal)]]
   if (cluster.id !== null) {
     const plan = cluster.planIndex === null ? 'none yet' : `${cluster.planIndex} of term ${cluster.term}`
@@ -141,12 +141,21 @@ function facts(status: StatusDocument, now: Date, terminal: Terminal): string[] 
     const attempt = act.attempt > 1 ? `, attempt ${act.attempt}` : ''
     items.push(['under way', `${act.node}: ${act.kind}${attempt}, for ${durationText(act.ageMs)}`])
   }
+  if (rollout !== null && rollout.state !== 'done') items.push(['rollout', rolloutWords(rollout, terminal)])
   for (const text of waitingFor) items.push(['waiting for', terminal.warn(waitingWords(text, now))])
   const labelWidth = Math.max(...items.map(([label]) => label.length))
   return items.flatMap(([label, text], place) => {
     const isRepeated = items[place - 1]?.[0] === label
     return paragraph(`${(isRepeated ? '' : label).padEnd(labelWidth)}  `, text, terminal.width)
   })
+}
+
+/** How far it is; `muster rollout status` names the machines. */
+function rolloutWords({ target, state, reason, nodes }: StatusRollout, terminal: Terminal): string {
+  const done = nodes.filter((node) => node.state === 'done').length
+  const how = state === 'running' ? state : terminal.warn(state)
+  const why = reason === null ? '' : ` (${reason})`
+  return `to ${target ?? 'new settings'}, ${how}${why}: ${done} of ${nodes.length} done`
 }
 
 function datastoreWords({ distribution }: StatusDocument, terminal: Terminal): string {

@@ -92,6 +92,29 @@ plan       14 of term 2, cluster 4f1d9a0c4f1d
 `)
   })
 
+  it('says how far a rollout is, and why it does not go on; of one that is done, nothing', () => {
+    const rollout = {
+      kind: 'distribution',
+      number: 2,
+      state: 'halted',
+      reason: 'rack-2 is not healthy',
+      target: 'v1.33.4+k3s1',
+      nodes: [
+        { name: 'rack-1', role: 'server', state: 'done' },
+        { name: 'rack-2', role: 'server', state: 'changing' },
+        { name: 'rack-3', role: 'server', state: 'waiting' },
+      ],
+    } as const
+    expect(shown({ ...readyStatus(), rollout })).toContain(
+      'rollout    to v1.33.4+k3s1, halted (rack-2 is not healthy): 1 of 3 done\n',
+    )
+    const settings = { ...rollout, state: 'running', reason: null, target: null } as const
+    expect(shown({ ...readyStatus(), rollout: settings })).toContain(
+      'to new settings, running: 1 of 3 done\n',
+    )
+    expect(shown({ ...readyStatus(), rollout: { ...rollout, state: 'done' } })).not.toContain('rollout')
+  })
+
   it('says of a degraded cluster who is silent since when, what is under way, and what to do, worst first', () => {
     expect(shown(degradedStatus())).toBe(`
 shop-12: degraded, 2 of 4 machines, 1 more not admitted yet, no leader; this machine rack-1 (server, 10.86.0.1) is ready
