@@ -10,6 +10,7 @@ import { nodeId } from '../../core/ids.ts'
 import { MESSAGE_BYTES_MAX } from '../../core/protocol.ts'
 import { Budget } from './budget.ts'
 import type { Connections } from './connections.ts'
+import { drained, SilentError } from './drained.ts'
 import { Liveness } from './liveness.ts'
 import { Outbox } from './outbox.ts'
 import type { NetworkPorts } from './ports.ts'
@@ -175,7 +176,7 @@ export async function startChannels({
         const bytes = outbox.take()
         if (bytes === undefined) return
         liveness.said(peer, bytes.length === 0, performance.now())
-        if (!stream.send(encode.single(bytes))) await drained(stream)
+        if (!stream.send(encode.single(bytes))) await drained(stream, STALL_MS)
       }
     } catch (error) {
       const reason = asError(error)
@@ -247,10 +248,6 @@ const FRAMING_ERRORS = new Set([
   'UnexpectedEOFError',
 ])
 
-class SilentError extends Error {
-  override readonly name = 'SilentError'
-}
-
 const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)))
 
 /**
@@ -270,26 +267,4 @@ async function* paced<T extends { readonly byteLength: number }>(
     await new Promise((resolve) => setTimeout(resolve, debtMs))
     if (stream.status === 'open') stream.resume()
   }
-}
-
-/**
- * Waits until the stream takes data again. `stream.onDrain()` resolves at once after its first use, and going
- * on then buffers without bound; the event is the truth.
- */
-function drained(stream: Stream): Promise<void> {
-  if (!stream.writableNeedsDrain) return Promise.resolve()
-  return new Promise((resolve, reject) => {
-    const end = (error?: Error): void => {
-      stream.removeEventListener('drain', onDrain)
-      stream.removeEventListener('close', onClose)
-      clearTimeout(timer)
-      if (error === undefined) resolve()
-      else reject(error)
-    }
-    const onDrain = (): void => end()
-    const onClose = (): void => end(new Error('stream closed'))
-    const timer = setTimeout(() => end(new SilentError('the peer takes nothing')), STALL_MS)
-    stream.addEventListener('drain', onDrain)
-    stream.addEventListener('close', onClose)
-  })
 }
