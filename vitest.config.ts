@@ -26,7 +26,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: [...configDefaults.exclude, ...MACHINE, 'test/k3s/**'],
+          exclude: [...configDefaults.exclude, ...MACHINE, 'test/k3s/**', 'test/boot/**'],
           testTimeout: 20_000,
           sequence: { groupOrder: 0 },
         },

@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { execa } from 'execa'
 import { z } from 'zod'
 
-export type Purpose = 'lab' | 'demo' | 'bench' | 'compose' | 'nemesis'
+const PURPOSES = ['lab', 'demo', 'bench', 'boot', 'compose', 'nemesis'] as const
+export type Purpose = (typeof PURPOSES)[number]
 
 export interface DebianPackage {
   readonly name: string
@@ -17,7 +18,7 @@ const List = z.object({
     z.object({
       name: z.string(),
       tool: z.string(),
-      for: z.array(z.enum(['lab', 'demo', 'bench', 'compose', 'nemesis'])),
+      for: z.array(z.enum(PURPOSES)),
     }),
   ),
 })

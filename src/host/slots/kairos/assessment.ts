@@ -5,10 +5,10 @@
  */
 import type { Env } from './env-block.ts'
 
-export const ENABLE = 'enable_boot_assessment'
-export const TENTATIVE = 'boot_assessment_tentative'
+const ENABLE = 'enable_boot_assessment'
+const TENTATIVE = 'boot_assessment_tentative'
 export const TRIES = 'muster_tries'
-export const ATTEMPT = 'muster_attempt'
+const ATTEMPT = 'muster_attempt'
 export const WHY = 'muster_why'
 export const SAVED_ENTRY = 'saved_entry'
 export const NEXT_ENTRY = 'next_entry'

@@ -36,6 +36,8 @@ export interface SlotDisk {
 const CHUNK_BYTES = 4 * 1024 * 1024
 /** tune2fs changes some blocks; on a slow card a sync of a whole image may wait before it. */
 const TUNE_TIMEOUT_MS = 120_000
+/** The journal is some megabytes. */
+const FREEZE_TIMEOUT_MS = 30_000
 
 export interface DiskOptions {
   /** Where the partition is mounted: what is remounted for writing when it is read-only. */
@@ -142,31 +144,54 @@ async function seal(path: string, { label, uuid }: Superblock): Promise<void> {
 }
 
 async function whileWritable<T>(mountPoint: string, act: () => Promise<T>): Promise<T> {
-  const isReadOnly = await mountedReadOnly(mountPoint)
-  if (!isReadOnly) return await act()
-  await remount(mountPoint, 'rw')
+  const mode = await mountMode(mountPoint)
+  // A directory of another file system: its journal is not this machine's boot loader's business.
+  if (mode === null) return await act()
+  if (mode === 'ro') await remount(mountPoint)
+  else await thaw(mountPoint)
   try {
     return await act()
   } finally {
-    await remount(mountPoint, 'ro')
+    await checkpoint(mountPoint)
+    // Refused while the running slot's file has lost its name: it stays writable until the reboot.
+    if (mode === 'ro') await execa('mount', ['-o', 'remount,ro', mountPoint], { reject: false })
   }
 }
 
-async function mountedReadOnly(mountPoint: string): Promise<boolean> {
+/**
+ * Boot loaders do not replay journals: freezing writes the journal out (Linux: fs/ext4/super.c, ext4_freeze). Where
+ * that cannot be, a power cut within the journal's few seconds may pair an old kernel with a new image for one boot.
+ */
+async function checkpoint(mountPoint: string): Promise<void> {
+  try {
+    await execa('fsfreeze', ['-f', mountPoint], { reject: false, timeout: FREEZE_TIMEOUT_MS })
+  } finally {
+    await thaw(mountPoint)
+  }
+}
+
+/** Also what a daemon left that was killed in between: nobody could ever write there again. */
+async function thaw(mountPoint: string): Promise<void> {
+  await execa('fsfreeze', ['-u', mountPoint], { reject: false, timeout: FREEZE_TIMEOUT_MS })
+}
+
+/** Null where nothing is mounted there. */
+async function mountMode(mountPoint: string): Promise<'ro' | 'rw' | null> {
   const mounts = await readFile('/proc/self/mounts', 'utf8')
   const fields = mounts
     .split('\n')
     .map((line) => line.split(' '))
     .findLast(([, point]) => point === mountPoint)
-  return fields?.[3]?.split(',').includes('ro') ?? false
+  if (fields === undefined) return null
+  return fields[3]?.split(',').includes('ro') === true ? 'ro' : 'rw'
 }
 
-async function remount(mountPoint: string, mode: 'ro' | 'rw'): Promise<void> {
-  const result = await execa('mount', ['-o', `remount,${mode}`, mountPoint], { reject: false })
+async function remount(mountPoint: string): Promise<void> {
+  const result = await execa('mount', ['-o', `remount,rw`, mountPoint], { reject: false })
   if (!result.failed) return
   throw new SlotError(
     'MUSTER_E_SLOT_IO',
-    `cannot remount ${mountPoint} ${mode}: ${result.stderr || result.shortMessage}`,
+    `cannot remount ${mountPoint} for writing: ${result.stderr || result.shortMessage}`,
     'muster must run as root; look at `dmesg` for errors of that disk',
   )
 }

@@ -10,9 +10,6 @@
  * There is no moment without active.img, and none with a label that does not fit its entry: nothing is renamed away
  * from active. The running slot's bytes are never written; its file lives on without a name until the reboot.
  * Booted from passive or recovery, only active is replaced, and passive stays what it is.
- *
- * GRUB does not replay ext4's journal. Remounting read-only, as the partition was, writes the journal out; a power
- * cut before that may pair the old kernel with the new image for one boot, which the counter forgives.
  */
 import type { Image, SlotEngine, SlotStatus } from '../contract.ts'
 import { SlotError } from '../contract.ts'
