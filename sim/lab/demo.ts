@@ -9,7 +9,6 @@ import { type Ground, loopback, namespaces, whyNoNamespaces } from './demo/groun
 import { Narrator } from './demo/narrator.ts'
 import { type DemoOptions, parseOptions, USAGE, UsageError } from './demo/options.ts'
 import { clusterTable } from './demo/table.ts'
-import { keyValue } from './key-value.ts'
 import { installMissing } from './packages.ts'
 import { findProgram } from './program.ts'
 import { cleanStale } from './registry.ts'
@@ -62,7 +61,7 @@ async function main(): Promise<number> {
 
 /** On machines where they can be made, else on loopback addresses, and says why. */
 async function prepare(options: DemoOptions, narrator: Narrator): Promise<Ground> {
-  const { nodes } = options
+  const { nodes, k3s } = options
   let reason = options.loopback ? 'asked for' : whyNoNamespaces()
   try {
     if (reason === null) await installMissing('demo', (line) => narrator.say(line))
@@ -73,7 +72,7 @@ async function prepare(options: DemoOptions, narrator: Narrator): Promise<Ground
   const program = await findProgram()
   try {
     if (reason === null) {
-      const ground = await namespaces(program, nodes)
+      const ground = await namespaces(program, nodes, k3s)
       narrator.say(`${nodes} machines in namespaces, on one switch, with the same configuration`)
       return ground
     }
@@ -81,6 +80,7 @@ async function prepare(options: DemoOptions, narrator: Narrator): Promise<Ground
     narrator.say(narrator.warn(error instanceof Error ? error.message : String(error)))
     reason = 'machines cannot be made here'
   }
+  if (k3s !== null) throw new Error(`k3s needs machines of its own: ${reason}`)
   narrator.say(`${nodes} daemons on loopback addresses, without a mesh (${reason})`)
   return loopback(program, nodes)
 }
@@ -110,7 +110,7 @@ async function play(ground: Ground, options: DemoOptions, narrator: Narrator): P
         for (const host of ground.hosts)
           narrator.say(`${host.name}: ${host.log().split('\n').slice(-8).join('\n  ')}`)
       })
-    const keys = keyValue((host) => ground.credentials(host))
+    const { keys } = ground
     const formed = await finalChecks(ground, watch.view, keys)
     narrator.heading('The cluster')
     narrator.say(clusterTable(ground.hosts, watch.view))

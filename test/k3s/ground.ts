@@ -4,6 +4,7 @@
  */
 import { accessSync, constants } from 'node:fs'
 import { it } from 'vitest'
+import { WITHOUT_KUBELET } from '../../sim/lab/k3s/without-kubelet.ts'
 
 /** `node`: a kubelet, and so a Node object. `containerd`: containers really run. `double`: it can be told to fail. */
 export type Need = 'node' | 'containerd' | 'double' | 'versions'
@@ -16,14 +17,6 @@ export interface Ground {
   readonly serverArguments: readonly string[]
 }
 
-const AGENTLESS = [
-  '--disable-agent',
-  '--flannel-backend=none',
-  '--disable-network-policy',
-  '--egress-selector-mode=cluster',
-  '--disable=traefik,coredns,metrics-server,local-storage,servicelb',
-]
-
 /**
  * With K3S_BIN servers run without kubelet, unless K3S_NODES=1 says that this machine can hold containerd in a
  * network namespace. K3S_BIN_NEXT names the next version, for the tests of upgrades.
@@ -34,7 +27,7 @@ export function groundOf(env: NodeJS.ProcessEnv): Ground {
   accessSync(binary, constants.X_OK)
   const versions: Need[] = (env.K3S_BIN_NEXT ?? '') === '' ? [] : ['versions']
   if (env.K3S_NODES === '1') return { binary, has: ['node', 'containerd', ...versions], serverArguments: [] }
-  return { binary, has: versions, serverArguments: AGENTLESS }
+  return { binary, has: versions, serverArguments: WITHOUT_KUBELET }
 }
 
 export const ground = groundOf(process.env)

@@ -103,8 +103,19 @@ describe('the command line of the demo', () => {
     ['--colour'],
     ['5'],
     ['--chaos', '--nodes', '2'],
+    ['--distribution', 'k0s'],
+    ['--k3s-bin', process.execPath],
+    ['--distribution', 'k3s', '--k3s-bin', '/nowhere/k3s'],
+    ['--distribution', 'k3s', '--loopback'],
   ])('refuses %s %s', (...args) => {
     expect(() => parseOptions(args.filter((word) => word !== undefined))).toThrow(UsageError)
+  })
+
+  it('takes etcd, the double of k3s, or a k3s that is there', () => {
+    expect(parseOptions([])?.k3s).toBeNull()
+    expect(parseOptions(['--distribution', 'k3s'])?.k3s).toEqual({ binary: null })
+    const binary = process.execPath
+    expect(parseOptions(['--distribution', 'k3s', '--k3s-bin', binary])?.k3s).toEqual({ binary })
   })
 
   it('is explained where it is wrong, with exit code 2', async () => {

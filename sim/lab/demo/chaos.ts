@@ -52,8 +52,10 @@ export async function chaos(
     )
     return `after ${secondsSince(killedAt)}`
   })
-  if (ground.distribution === 'etcd') {
-    await run('etcd serves without it', () => serves(ground, others, watch.view, keys, 'without-leader'))
+  if (ground.distribution !== 'none') {
+    await run(`${ground.distribution} serves without it`, () =>
+      serves(ground, others, watch.view, keys, 'without-leader'),
+    )
   }
   narrator.heading(`${leader.name} ${isReal ? 'gets power' : 'is started'} again`)
   await ground.revive(leader)
@@ -82,8 +84,10 @@ export async function chaos(
     )
     return `after ${secondsSince(at)}`
   })
-  if (ground.distribution === 'etcd') {
-    await run('etcd serves without it, too', () => serves(ground, rest, watch.view, keys, 'without-host'))
+  if (ground.distribution !== 'none') {
+    await run(`${ground.distribution} serves without it, too`, () =>
+      serves(ground, rest, watch.view, keys, 'without-host'),
+    )
   }
   narrator.heading(`${alone.name} ${isReal ? 'is connected' : 'goes on'} again`)
   await ground.heal(alone)

@@ -46,9 +46,11 @@ export async function finalChecks(ground: Ground, view: View, keys: KeyValue): P
       )
     }
   }
-  if (ground.distribution === 'etcd') {
+  if (ground.distribution !== 'none') {
     checks.push(
-      await check('every server is a healthy voter of etcd', () => isDistributed(view, count)),
+      await check(`every server is a healthy voter of ${ground.distribution}`, () =>
+        isDistributed(view, count),
+      ),
       // With one or two machines there is one server, and nobody else who may read.
       await check(
         servers(ground, view).length > 1

@@ -3,21 +3,28 @@
  * loopback network. Both can start hosts, kill them, cut one off and bring it back, each as it can.
  */
 import { closeSync, openSync } from 'node:fs'
+import { join } from 'node:path'
 import { configuration, newToken } from '../configuration.ts'
 import type { Host } from '../host.ts'
+import { installK3s } from '../k3s/install.ts'
+import { WITHOUT_KUBELET } from '../k3s/without-kubelet.ts'
+import { type KeyValue, keyValue } from '../key-value.ts'
 import { createLab } from '../lab.ts'
 import { createLoopbackLab, loopbackAddress } from '../loopback.ts'
+import { SHARED_PATH } from '../machine.ts'
 import { hasTool } from '../packages.ts'
 import type { Program } from '../program.ts'
+import { configMaps } from './config-maps.ts'
+import type { DemoK3s } from './options.ts'
 
 export interface Ground {
   readonly kind: 'namespaces' | 'loopback'
-  readonly distribution: 'etcd' | 'none'
+  readonly distribution: 'k3s' | 'etcd' | 'none'
   readonly hosts: readonly Host[]
   /** What this ground cannot show. */
   readonly notChecked: readonly string[]
-  /** Directory of an etcd client's credentials, as commands on the host see it: the driver makes them there. */
-  credentials(host: Host): string
+  /** Reads and writes through the datastore's members, or through the API of k3s. */
+  readonly keys: KeyValue
   /** The whole machine dies. */
   kill(host: Host): Promise<void>
   /** After `kill`: the machine is back, its daemon not yet started. */
@@ -40,16 +47,21 @@ export function whyNoNamespaces(): string | null {
   }
 }
 
-export async function namespaces(program: Program, nodes: number): Promise<Ground> {
+export async function namespaces(program: Program, nodes: number, k3s: DemoK3s | null): Promise<Ground> {
   const token = await newToken(program, nodes, 'demo')
-  const config = configuration({ token, distribution: 'etcd' })
-  const lab = await createLab({ name: 'demo', hosts: nodes, config, program })
+  const config =
+    k3s === null
+      ? configuration({ token, distribution: 'etcd' })
+      : configuration({ token, distribution: 'k3s', settings: k3sSettings(k3s) })
+  const ownDirectories = k3s === null ? [] : ['/etc', '/var/lib']
+  const lab = await createLab({ name: 'demo', hosts: nodes, config, program, ownDirectories })
+  if (k3s?.binary === null) await installK3s(join(lab.directory, 'shared/k3s'), { version: 'v1.33.4+k3s1' })
   return {
     kind: 'namespaces',
-    distribution: 'etcd',
+    distribution: k3s === null ? 'etcd' : 'k3s',
     hosts: lab.hosts,
-    notChecked: [],
-    credentials: () => '/run/muster.run/etcd',
+    notChecked: k3s === null ? [] : k3sNotChecked(k3s),
+    keys: k3s === null ? keyValue(() => '/run/muster.run/etcd') : configMaps,
     kill: (host) => lab.powerOff(host),
     revive: (host) => lab.powerOn(host),
     cutOff: (host) =>
@@ -63,6 +75,16 @@ export async function namespaces(program: Program, nodes: number): Promise<Groun
     destroy: () => lab.destroy(),
   }
 }
+
+/** The real one runs without kubelets: few machines can hold containers in namespaces of their own. */
+function k3sSettings({ binary }: DemoK3s): Readonly<Record<string, unknown>> {
+  return binary === null ? { bin: `${SHARED_PATH}/k3s` } : { bin: binary, args: [...WITHOUT_KUBELET] }
+}
+
+const k3sNotChecked = ({ binary }: DemoK3s): string[] =>
+  binary === null
+    ? ['k3s itself: a double takes its place (--k3s-bin PATH takes the real one)']
+    : ['kubelets, containers and the network of pods: servers run with --disable-agent']
 
 /** Loopback has no multicast, so the hosts name each other; the mesh needs interfaces that only root makes. */
 export async function loopback(program: Program, nodes: number): Promise<Ground> {
@@ -87,7 +109,7 @@ export async function loopback(program: Program, nodes: number): Promise<Ground>
       'cuts in the network (loopback has no cables)',
       ...(distribution === 'none' ? ['etcd (etcd-server and etcd-client are not installed)'] : []),
     ],
-    credentials: (host) => host.place.socket().replace(/\.sock$/, '.run/etcd'),
+    keys: keyValue((host) => host.place.socket().replace(/\.sock$/, '.run/etcd')),
     kill: (host) => lab.killAll(host),
     revive: async () => undefined,
     cutOff: async (host) => host.pause(),
