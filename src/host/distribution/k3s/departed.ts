@@ -32,7 +32,8 @@ export class Departed {
   }
 
   async clear(order: K3sOrder, observed: Observation, reach: Reach, now: number): Promise<Cleared[]> {
-    const present = new Set([order.self, ...order.members, ...order.servers].map(({ name }) => name))
+    // Not `servers`: until it is gone, the plan still has who is being removed among them.
+    const present = new Set([order.self, ...order.members].map(({ name }) => name))
     const gone = order.gone.filter((name) => !present.has(name))
     for (const name of this.#withoutPassword) if (!gone.includes(name)) this.#withoutPassword.delete(name)
     const cleared: Cleared[] = []
