@@ -104,3 +104,25 @@ describe('three machines', () => {
     await expectOneCluster(cluster, hosts, 3)
   })
 })
+
+describe('four machines, one of whose servers dies for good', () => {
+  it('have three healthy servers again, and neither its member nor its node', {
+    timeout: LIMIT_MS,
+  }, async (test) => {
+    const cluster = await make(test, 'k3s-replaced', 4, { promote: 'any', replace_after: '5s' })
+    const { hosts } = cluster.lab
+    await startAll(hosts)
+    const [dead] = (await servers(cluster, hosts)).map(({ host }) => host)
+    if (dead === undefined) throw new Error('there is no server')
+    await expectOneCluster(cluster, hosts, 3)
+    await cluster.lab.powerOff(dead)
+    const living = hosts.filter((host) => host !== dead)
+    await untilView(
+      living,
+      'all of them servers',
+      (view) => isReady(view, 3) && living.every((host) => view.get(host.index)?.self.role === 'server'),
+      LIMIT_MS,
+    )
+    await expectOneCluster(cluster, living, 3)
+  })
+})
