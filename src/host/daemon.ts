@@ -2,7 +2,8 @@
  * What a node is made of, top to bottom. Each part reports to the core by events and carries out what the core
  * decides; nothing is decided here.
  *
- *     configuration ─▶ store ─▶ identity ─▶ mesh, distribution ─▶ core (by its driver) ─▶ local API ─▶ network
+ *     configuration ─▶ store ─▶ identity ─▶ mesh, content, distribution ─▶ core (by its driver) ─▶ local API
+ *                   ─▶ network
  */
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
@@ -11,14 +12,17 @@ import { setFlagsFromString } from 'node:v8'
 import { type ConfigInputs, type NodeConfig, readConfig } from '../config.ts'
 import type { CommandAnswer } from '../core/commands.ts'
 import type { Start } from '../core/events.ts'
-import type { NodeId } from '../core/ids.ts'
+import { type NodeId, nodeId } from '../core/ids.ts'
 import { leaderRecordFault, newestLeaderRecord } from '../core/leader-record.ts'
 import type { ClusterSettings, Settings } from '../core/settings.ts'
 import { type Durable, durableSchema } from '../core/state.ts'
+import type { StatusDocument } from '../core/status.ts'
 import { deriveKeys } from '../core/token.ts'
 import { startApi } from './api/server.ts'
 import type { Kubeconfig, MachineCommand } from './api/view.ts'
 import { machineClaim } from './claim.ts'
+import { startContent } from './content/content.ts'
+import type { ContentMember } from './content/ports.ts'
 import { createCrypto } from './crypto.ts'
 import { type Distribution, startDistribution } from './distribution/distribution.ts'
 import { DatastoreError } from './distribution/problems.ts'
@@ -122,6 +126,14 @@ async function startDaemon(parts: Parts): Promise<Daemon> {
       onFacts: (facts) => driver.handle({ kind: 'mesh', facts }),
     })
     opened.defer(() => mesh.stop(keep))
+    const content = await startContent({
+      ...report,
+      directory: join(stateDirectory, 'content'),
+      bytesPerSecond: null,
+      origin: { caFile: null, env: process.env },
+      members: () => membersIn(driver.status()),
+    })
+    opened.defer(() => content.stop())
     const distribution = startDistribution({
       ...report,
       expected: plannedSettings(durable, settings).distribution,
@@ -135,7 +147,7 @@ async function startDaemon(parts: Parts): Promise<Daemon> {
         binDirectory: config.k3s.binDirectory,
         externalDatastore: config.k3s.externalDb?.reveal() ?? null,
         hooks: config.k3s.hooks,
-        ensure: null,
+        ensure: content.ensure,
         serviceManager: null,
         clusterName: settings.network,
       },
@@ -177,7 +189,7 @@ async function startDaemon(parts: Parts): Promise<Daemon> {
                 network?.bar(peers)
               },
               orderDistribution: distribution.apply.bind(distribution),
-              problems: () => [...config.warnings, ...(network?.problems() ?? [])],
+              problems: () => [...config.warnings, ...(network?.problems() ?? []), ...content.problems()],
               failed: (error) => {
                 log.write('error', 'core.failed', { message: textOf(error) })
                 end('failed')
@@ -239,6 +251,7 @@ async function startDaemon(parts: Parts): Promise<Daemon> {
           onAddresses: (addresses) => driver.handle(addressesEvent(addresses, config.meshPort)),
         })
         network.bar(barred)
+        await content.join(network)
         const { known, stop: leave } = network
         const remembering = keepRemembered(stateDirectory, known)
         opened.defer(async () => {
@@ -265,6 +278,12 @@ async function startDaemon(parts: Parts): Promise<Daemon> {
 
 const damageOf = (loaded: Loaded<Durable>): Start['damaged'] =>
   loaded.kind === 'damaged' ? { message: loaded.what, hint: loaded.hint } : null
+
+/** Everybody in the plan but this node: who is asked for artefacts, and served. */
+const membersIn = ({ self, nodes }: StatusDocument): ContentMember[] =>
+  nodes
+    .filter((node) => node.role !== 'pending' && node.id !== self.id)
+    .map(({ id, alive }) => ({ id: nodeId(id), alive }))
 
 /** The plan's, where there is one, else what this machine's file says. */
 const plannedSettings = (durable: Durable | null, settings: Settings): ClusterSettings =>
