@@ -82,6 +82,8 @@ export const MUST_MOVE = [
   'secrets of agents',
   'corrupted frames refused',
   'bytes over narrow links',
+  'statuses read',
+  'statuses without a quorum',
   'seeds with real cryptography',
   'seeds with real encoding',
   'seeds excused',

@@ -408,6 +408,7 @@ export function createDatastorePart(world: World, machine: Machine): DatastorePa
       if (!now) report()
     },
     copy: () => ({ data: data === null ? null : { ...data }, k3s: k3s.copy() }),
+    muted: () => mute,
     restore: (copy) => {
       if (copy !== null) k3s.restore(copy.k3s)
       data = copy?.data == null ? null : { ...copy.data }

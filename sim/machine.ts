@@ -200,6 +200,7 @@ export function createMachine(
       }
       carryOut(effects)
     }
+    if (state !== null && !busy) oracles.settled(machine)
   }
 
   const stepOnce = (of: NodeState, now: Millis, event: Event): Effect[] => {

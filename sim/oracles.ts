@@ -4,6 +4,7 @@
  */
 import type { NodeId } from '../src/core/ids.ts'
 import type { Durable } from '../src/core/state.ts'
+import type { Machine } from './machine.ts'
 import { type Bounds, createBounds } from './oracles/bounds.ts'
 import { type Copies, createCopies } from './oracles/copies.ts'
 import { createDatastoreOracle } from './oracles/datastores.ts'
@@ -11,8 +12,9 @@ import { createFoundingOracle } from './oracles/founding.ts'
 import { createPeople, type People } from './oracles/people.ts'
 import { createPlanOracle, type PlanOracle } from './oracles/plans.ts'
 import { createRecordOracle } from './oracles/records.ts'
-import { createReplicationOracle } from './oracles/replication.ts'
+import { createReplicationOracle, type ReplicationOracle } from './oracles/replication.ts'
 import { createRolloutOracle } from './oracles/rollouts.ts'
+import { createStatusOracle } from './oracles/status.ts'
 import type { Oracle, Violate } from './oracles/watch.ts'
 import type { World } from './world.ts'
 
@@ -24,8 +26,13 @@ export interface Oracles extends Required<Omit<Oracle, 'persisted'>> {
   readonly violate: Violate
   readonly copies: Copies
   readonly bounds: Bounds
+  readonly liars: ReadonlySet<NodeId>
   readonly plans: PlanOracle
   readonly people: People
+  readonly replication: ReplicationOracle
+  /** See sim/oracles/status.ts. */
+  settled(machine: Machine): void
+  watch(): void
   readonly founding: ReturnType<typeof createFoundingOracle>
 }
 
@@ -45,9 +52,11 @@ export function createOracles(
   const records = createRecordOracle(violate)
   const rollouts = createRolloutOracle(violate, world, copies)
   const disks = new Map<NodeId, Durable>()
+  const status = createStatusOracle(violate, world, plans, replication)
   const bounds = createBounds(violate, world, liars.size > 0)
   return {
     violate,
+    liars,
     copies,
     bounds,
     copied: (id, how, durable) => {
@@ -57,7 +66,10 @@ export function createOracles(
     },
     plans,
     people,
+    replication,
     founding,
+    settled: status.settled,
+    watch: status.watch,
     persisted: (id, durable) => {
       const before = copies.isCloned(id) ? null : (disks.get(id) ?? null)
       disks.set(id, durable)

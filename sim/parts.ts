@@ -14,6 +14,7 @@ export interface Part {
   hang(hangs: boolean): void
   /** Does what it is told and says nothing of it, or speaks again. */
   mute(isMute: boolean): void
+  muted(): boolean
 }
 
 export interface MeshPart extends Part {
@@ -98,6 +99,7 @@ export function createMeshPart(world: World, machine: Machine): MeshPart {
       mute = now
       if (!now) look()
     },
+    muted: () => mute,
     order: (effect) => {
       order = effect.order
       peers = new Map(order.peers.map((peer) => [peer.id, peer]))

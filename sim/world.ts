@@ -26,6 +26,8 @@ export interface World {
   readonly encoded: boolean
   /** Neither network nor disks ever hold anything up for long. */
   readonly swift: boolean
+  /** Messages are lost for good all the time: now and then somebody always just missed a beat. */
+  readonly lossy: boolean
   /** For what belongs to no machine and no link. */
   readonly random: Random
   readonly machines: readonly Machine[]
@@ -71,6 +73,7 @@ const STEPS_PER_MOMENT = 20_000
 /** Faults after which a machine has another identity. */
 const NEW_LIFE: ReadonlySet<string> = new Set(['wipe', 'forget'])
 const SETTLE_LOOK_MS = 500
+const WATCH_MS = 1_000
 /** Ready must last this long to count. */
 const QUIET_MS = 3_000
 
@@ -129,6 +132,7 @@ export async function runSchedule(
       schedule.network.bytesPerSecond === undefined &&
       Math.max(...schedule.network.delaysMs, ...plans.flatMap(({ diskMs }) => diskMs)) <= 200 &&
       schedule.faults.every(({ kind }) => kind !== 'slow' && kind !== 'disk-full'),
+    lossy: schedule.network.lossPerMille > 0,
     random: randomFrom(seed, 'world'),
     machines,
     machineOf: (id) => {
@@ -211,6 +215,12 @@ export async function runSchedule(
       isOver = true
     })
   }
+
+  const watch = (): void => {
+    world.oracles.watch()
+    queue.add(now + WATCH_MS, watch)
+  }
+  queue.add(WATCH_MS, watch)
 
   while (violation === null && !isOver) {
     const at = queue.nextAt()

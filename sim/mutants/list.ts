@@ -7,6 +7,7 @@
 import { k3sMutants } from './k3s.ts'
 import { membershipMutants } from './membership.ts'
 import type { Mutant } from './mutant.ts'
+import { statusMutants } from './status.ts'
 
 export const mutants: readonly Mutant[] = [
   // --- founding
@@ -341,6 +342,7 @@ export const mutants: readonly Mutant[] = [
   },
   ...k3sMutants,
   ...membershipMutants,
+  ...statusMutants,
   // --- gossip, persistence
   {
     name: 'gossip: a record’s signature is not checked',

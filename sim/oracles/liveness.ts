@@ -10,6 +10,7 @@ import { statusOf } from '../../src/core/report.ts'
 import type { Datastore } from '../datastore.ts'
 import type { Machine } from '../machine.ts'
 import type { World } from '../world.ts'
+import { differs } from './agreement.ts'
 
 /** What keeps this machine from being ready, as seen from outside; null where it is. */
 export function lacks(world: World, machine: Machine): string | null {
@@ -31,7 +32,8 @@ export function lacks(world: World, machine: Machine): string | null {
     return 'the rollout is not over'
   if (stageOf(state, machine.clock()) !== 'ready') return 'its status says otherwise'
   if (state.replication.leader === null) return 'it knows no leader'
-  return null
+  const difference = differs(world, statusOf(state, machine.clock()), certified.plan)
+  return difference === null ? null : `by its status ${difference}`
 }
 
 /** Nobody is missing for whom a rollout would wait, and nothing keeps anybody from changing. */

@@ -32,6 +32,8 @@ export interface PlanOracle extends Oracle {
   wereServers(): ReadonlySet<NodeId>
   /** The certified plan of the highest index; null before there is one. */
   newest(): CertifiedPlan | null
+  /** Whose address it is, by certified plans. */
+  ownerOf(era: string, address: string): NodeId | undefined
 }
 
 export function createPlanOracle(
@@ -218,6 +220,7 @@ export function createPlanOracle(
     highestIndex: () => highest,
     newest: () => newest,
     wereServers: () => served,
+    ownerOf: (era, address) => eras.get(era)?.addresses.get(address),
     logged: (machine, event, fields) => {
       // A node that finds two truths has found a broken rule, whichever it is.
       if (event === 'plan.conflict')

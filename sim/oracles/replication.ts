@@ -19,6 +19,11 @@ interface Voter {
 export interface ReplicationOracle extends Oracle {
   /** Who had this plan on its disk as signed for this position. */
   signersOf(position: Position, plan: string): ReadonlySet<NodeId>
+  /** Whether it led this term, or has the votes on disks to do so. */
+  isElected(era: string, inTerm: number, id: string, voters: readonly NodeId[]): boolean
+  wasLed(era: string, inTerm: number, voters: readonly NodeId[]): boolean
+  /** The newest term that was led, and by whom. */
+  newest(era: string): { readonly term: number; readonly leader: NodeId } | null
 }
 
 const NOWHERE: Position = { term: -1, index: -1 }
@@ -26,6 +31,7 @@ const NOWHERE: Position = { term: -1, index: -1 }
 export function createReplicationOracle(violate: Violate): ReplicationOracle {
   const voters = new Map<NodeId, Voter>()
   const leaders = new Map<string, NodeId>()
+  const newest = new Map<string, { readonly term: number; readonly leader: NodeId }>()
   const signers = new Map<string, Set<NodeId>>()
   /** Positions that the only voter of a crowd passed on as a patch. */
   const patchedAlone = new Map<string, NodeId>()
@@ -84,6 +90,14 @@ export function createReplicationOracle(violate: Violate): ReplicationOracle {
     }
   }
 
+  const votesFor = (key: string, id: string, electorate: readonly NodeId[]): NodeId[] =>
+    electorate.filter((voter) => voters.get(voter)?.votes.get(key) === id)
+
+  const isElected: ReplicationOracle['isElected'] = (era, inTerm, id, electorate) => {
+    const key = `${era} ${inTerm}`
+    return leaders.get(key) === id || votesFor(key, id, electorate).length * 2 > electorate.length
+  }
+
   const checkLeader = (machine: Machine, inTerm: number): void => {
     const { id } = machine.keys
     const certified = machine.disk.durable?.certified
@@ -94,7 +108,8 @@ export function createReplicationOracle(violate: Violate): ReplicationOracle {
     if (known === id) return
     if (known !== undefined) violate(3, `term ${inTerm} has two leaders: ${known} and ${id}`)
     leaders.set(key, id)
-    const votes = certified.plan.voters.filter((voter) => voters.get(voter)?.votes.get(key) === id)
+    if (inTerm > (newest.get(era)?.term ?? -1)) newest.set(era, { term: inTerm, leader: id })
+    const votes = votesFor(key, id, certified.plan.voters)
     if (votes.length * 2 <= certified.plan.voters.length) {
       violate(3, `${id} leads term ${inTerm} with the votes of ${votes.join(', ') || 'nobody'}`)
     }
@@ -194,5 +209,9 @@ export function createReplicationOracle(violate: Violate): ReplicationOracle {
       const alone = patchedAlone.get(`${term}.${index}`)
       return alone === undefined ? known : new Set([...known, alone])
     },
+    isElected,
+    wasLed: (era, inTerm, electorate) =>
+      leaders.has(`${era} ${inTerm}`) || electorate.some((id) => isElected(era, inTerm, id, electorate)),
+    newest: (era) => newest.get(era) ?? null,
   }
 }

@@ -17,7 +17,7 @@ import { unreachablePeers } from './paths.ts'
 import { memberOf, type Plan } from './plan.ts'
 import { isRecalling } from './restored.ts'
 import type { NodeState } from './state.ts'
-import { LEADERLESS_MS, PROBLEMS_MS, RECORD_FORMED_RENEW_MS, SILENT_MS } from './timing.ts'
+import { COMPANY_MS, LEADERLESS_MS, PROBLEMS_MS, RECORD_FORMED_RENEW_MS, SILENT_MS } from './timing.ts'
 import { after, type Deadline, log, type Turn } from './turn.ts'
 import { genesisOf, planOf } from './voters.ts'
 
@@ -122,7 +122,45 @@ function foundingProblems(state: NodeState, now: Millis): HostProblem[] {
       hint: 'use a token pinned to the right one (`muster token pin`), or `muster reset` the machines of the other',
     })
   }
+  const lonely = loneliness(state, now)
+  if (lonely !== null) problems.push(lonely)
   return problems
+}
+
+/** Waiting for others is no problem at first; later a person wants to know what to do. */
+function loneliness(state: NodeState, now: Millis): HostProblem | null {
+  if (state.blocked !== null) return null
+  const { key, text } = waitingToFound(state, now)
+  // Machines that come and go do not begin anew what this one has been waiting for since its start.
+  const isEnough = key === 'founding' || key === 'settle'
+  const since = isEnough ? (state.since.get(`waiting.${key}`) ?? now) : state.startedAt
+  if (now - since < COMPANY_MS + (key === 'settle' ? state.settings.settleMs : 0)) return null
+  switch (key) {
+    case 'founding':
+    case 'settle':
+      return {
+        code: 'founding.unanswered',
+        severity: 'warning',
+        message: 'enough machines are in sight to found the cluster, but too few of them answer',
+        hint: 'check that TCP passes in both directions between all machines, and that none of them is blocked (`muster status` there)',
+      }
+    case 'machines':
+      return {
+        code: 'founding.machines-missing',
+        severity: 'warning',
+        message: `this node has long been waiting for ${text}`,
+        hint: 'power on the missing machines, with the same token; where multicast does not pass between them, list one under `muster.discovery.peers`',
+      }
+    case 'pin':
+      return {
+        code: 'genesis.pinned-missing',
+        severity: 'warning',
+        message: `this node has long been waiting for ${text}`,
+        hint: 'check that machines of that cluster are on and reachable, or give this one the token of the right cluster',
+      }
+    default:
+      return null
+  }
 }
 
 function planProblems(state: NodeState, now: Millis): HostProblem[] {

@@ -100,6 +100,8 @@ export const GENESIS_ASK_MS = 500
 export const GENESIS_REFUSED_MS = 10_000
 /** An election takes about this long; a node without a leader for longer says so. */
 export const LEADERLESS_MS = 3_000
+/** Machines that are on meet within this (a slow DHT look-up); a node that still waits says what to do about it. */
+export const COMPANY_MS = 30_000
 
 /**
  * A starting voter waits this long at most for what others hold of its words (DESIGN.md section 11: the local

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { LEADERLESS_MS, SILENT_MS } from '../../src/core/timing.ts'
+import { digest } from '../../src/core/ids.ts'
+import { COMPANY_MS, LEADERLESS_MS, SILENT_MS } from '../../src/core/timing.ts'
 import {
   type Actor,
   type Cast,
@@ -124,6 +125,39 @@ describe('a problem', () => {
     expect(problem(stage, stage.actor(0), 'founding.expect-differs').message).toBe(
       'this node expects 5 machines, host-1 expects 3, host-2 expects 3',
     )
+  })
+
+  test('of machines that do not come is one after half a minute, with what to do; it goes when they come', async () => {
+    const stage = await cast({ count: 3, expect: 3, off: (i) => i > 0 })
+    const [a, b, c] = stage.actors
+    if (a === undefined || b === undefined || c === undefined) throw new Error()
+    stage.pass(COMPANY_MS - 1_000)
+    expect(codes(stage, a)).not.toContain('founding.machines-missing')
+    stage.pass(2_000)
+    const { message, hint, severity } = problem(stage, a, 'founding.machines-missing')
+    expect(severity).toBe('warning')
+    expect(message).toBe('this node has long been waiting for 2 more machines: 1 of 3 are here')
+    expect(hint).toContain('power on the missing machines')
+    stage.switchOn(b)
+    stage.switchOn(c)
+    stage.pass(10_000)
+    expect(codes(stage, a)).toEqual([])
+  })
+
+  test('of a founding that nobody answers is told', async () => {
+    const stage = await cast({ count: 2, expect: 2, off: (i) => i > 0 })
+    stage.drop = (_from, _to, { kind }) => kind === 'promise'
+    stage.switchOn(stage.actor(1))
+    stage.pass(COMPANY_MS + 10_000)
+    const { hint } = problem(stage, stage.actor(0), 'founding.unanswered')
+    expect(hint).toContain('TCP passes in both directions')
+  })
+
+  test('of a pinned token whose cluster does not come is told', async () => {
+    const pin = digest('ab'.repeat(32))
+    const stage = await cast({ count: 1, expect: 1, settings: () => ({ pin }) })
+    stage.pass(COMPANY_MS + 2_000)
+    expect(problem(stage, stage.actor(0), 'genesis.pinned-missing').message).toContain('abababababab')
   })
 
   test('of data without a plan is told by its machine and by the others', async () => {
