@@ -60,6 +60,8 @@ export interface DatastorePart extends Part {
   spoil(isSpoilt: boolean): void
   /** Whether its member counts as a voter in a datastore that its disk has no data of. */
   isStale(): boolean
+  /** Whether the datastore took its member out, for good. */
+  isRemoved(): boolean
   /** What is on its disk. */
   readonly data: { readonly genesis: Digest; readonly epoch: number; readonly store: Datastore | null } | null
 }
@@ -84,6 +86,14 @@ const STALE_MEMBER: HostProblem = {
   severity: 'error',
   message: 'the datastore still counts this machine as a voter, but its data is gone',
   hint: 'bring the data back, or remove that member from the datastore',
+}
+
+/** Taken out of the datastore's own list, and still a member by the plan: a person broke the act between the two. */
+const MEMBER_REMOVED: HostProblem = {
+  code: 'datastore.member-removed',
+  severity: 'error',
+  message: 'the datastore has removed this member for good; its data here is of no further use',
+  hint: 'reset this machine, or take it out of the servers again',
 }
 
 /** Orders that a datastore is kept by. */
@@ -217,6 +227,10 @@ export function createDatastorePart(world: World, machine: Machine): DatastorePa
       case 'run':
         if (data === null || !isOurs || data.member === null || wasRemoved(data)) {
           if (data?.member == null) problem = NO_DATA
+          else if (wasRemoved(data)) {
+            counters.add('removed members refused')
+            problem = MEMBER_REMOVED
+          }
           stopMember()
           return
         }
@@ -418,6 +432,7 @@ export function createDatastorePart(world: World, machine: Machine): DatastorePa
       const store = world.datastores.find((candidate) => candidate.id === id)
       return store?.members.some((m) => m.voter && m.machine === machine && data?.store !== store) ?? false
     },
+    isRemoved: () => data !== null && wasRemoved(data),
     order: (effect) => {
       order = effect.order
       if (order.kind !== 'none' || data !== null) poll()

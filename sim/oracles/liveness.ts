@@ -146,7 +146,8 @@ function asksForPerson(world: World, machine: Machine): string | null {
   if (left?.why === 'revoked') return 'node.revoked'
   const isCopied = world.oracles.copies.has(keys.id)
   const isMisled = machine.datastore.isMisled()
-  if (!isCopied && !isMisled && !machine.datastore.isStale() && !isKeptOut(world, keys.id)) return null
+  const isLost = machine.datastore.isStale() || machine.datastore.isRemoved()
+  if (!isCopied && !isMisled && !isLost && !isKeptOut(world, keys.id)) return null
   const { problems, waitingFor } = statusOf(state, machine.clock())
   const waits = waitingFor.some((text) => text.includes('a person to approve'))
   return problems.find(({ code }) => PERSONAL.has(code))?.code ?? (waits ? 'node.pending' : null)
@@ -167,6 +168,7 @@ const PERSONAL: ReadonlySet<string> = new Set([
   'node.cloned',
   'datastore.no-data',
   'datastore.stale-member',
+  'datastore.member-removed',
   'k3s.crashes',
   'k3s.checksum',
 ])
