@@ -274,13 +274,15 @@ function keep(turn: Turn, signed: SignedRecord): boolean {
   if (before === undefined) {
     if (gossip.records.size >= RECORDS_MAX && !evictStranger(turn)) return false
     gossip.newcomerAt = turn.now
-    // Whoever looks for a cluster must soon see that this one lives.
-    const isAnswering = turn.state.genesisId !== null && signed.record.genesis === null
-    const share = crowding(turn.state)
-    if (isAnswering && (share === 1 || jitter(turn.state, share) === 0)) gossip.renewAt = turn.now
     if (id !== turn.state.id && durable.certified === null) {
       log(turn, 'info', 'node.found', { id, name: signed.record.claim.name })
     }
+  }
+  // Whoever looks for a cluster, again too, must soon see that this one lives: else it founds beside it.
+  const isBack = before === undefined || !isFresh(turn.state, before, turn.now)
+  if (isBack && turn.state.genesisId !== null && signed.record.genesis === null) {
+    const share = crowding(turn.state)
+    if (share === 1 || jitter(turn.state, share) === 0) gossip.renewAt = turn.now
   }
   const rank = before?.rank ?? rankOf(turn.crypto, settings.networkId, id)
   gossip.records.set(id, { signed, advancedAt: turn.now, rank })
