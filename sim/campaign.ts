@@ -1,5 +1,5 @@
 /** Many schedules in a row: what happened in them altogether, and what broke. */
-import { ENOUGH_SEEDS, MUST_MOVE } from './counters.ts'
+import { ENOUGH_SEEDS } from './counters.ts'
 import type { Schedule } from './schedule.ts'
 import { type Result, runSchedule } from './world.ts'
 
@@ -95,7 +95,7 @@ export async function tallyOf(
  * @param seconds on the clock, of all shares together.
  * @param mustMove whether counters that did not move are failures: they prove nothing otherwise.
  */
-export function summaryOf(tallies: readonly Tally[], seconds: number, mustMove: boolean): Summary {
+export function summaryOf(tallies: readonly Tally[], seconds: number, mustMove: readonly string[]): Summary {
   const totals = new Map<string, number>()
   for (const { counts } of tallies) {
     for (const [name, n] of counts) totals.set(name, (totals.get(name) ?? 0) + n)
@@ -103,8 +103,8 @@ export function summaryOf(tallies: readonly Tally[], seconds: number, mustMove: 
   const sum = (of: (tally: Tally) => number): number => tallies.reduce((all, tally) => all + of(tally), 0)
   const violations = tallies.flatMap(({ failures }) => failures.map(({ text }) => text))
   const count = sum(({ schedules }) => schedules)
-  if (mustMove && count >= ENOUGH_SEEDS) {
-    for (const name of MUST_MOVE) {
+  if (count >= ENOUGH_SEEDS) {
+    for (const name of mustMove) {
       if ((totals.get(name) ?? 0) === 0) violations.push(`nothing proven: no ${name} in ${count} seeds`)
     }
   }

@@ -73,13 +73,6 @@ export const MUST_MOVE = [
   'clock jumps',
   'moves',
   'mutes',
-  'k3s restarts',
-  'k3s snapshots',
-  'k3s agents ready',
-  'k3s nodes deleted',
-  'rollouts halted',
-  'rollouts done',
-  'secrets of agents',
   'corrupted frames refused',
   'bytes over narrow links',
   'statuses read',
@@ -87,6 +80,18 @@ export const MUST_MOVE = [
   'seeds with real cryptography',
   'seeds with real encoding',
   'seeds excused',
+] as const
+
+/** Likewise where seeds with people and k3s are played, too. */
+export const MUST_MOVE_WITH_PEOPLE = [
+  ...MUST_MOVE,
+  'k3s restarts',
+  'k3s snapshots',
+  'k3s agents ready',
+  'k3s nodes deleted',
+  'rollouts halted',
+  'rollouts done',
+  'secrets of agents',
 ] as const
 
 export const ENOUGH_SEEDS = 200

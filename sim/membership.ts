@@ -14,17 +14,17 @@ export const COMMAND_VERBS = [
   'config',
 ] as const
 
-/** Who is in and out, by people and by itself: in a third of the seeds. */
-export function drawMembership(
-  random: Random,
-  count: number,
-  calmAt: number,
-): {
+export interface Membership {
   readonly settings: Partial<ClusterSettings>
   readonly faults: readonly Fault[]
   readonly operator: boolean
-} {
-  if (random.perMille(650)) return { settings: {}, faults: [], operator: false }
+}
+
+export const NOBODY: Membership = { settings: {}, faults: [], operator: false }
+
+/** Who is in and out, by people and by itself: in a third of the seeds that have people. */
+export function drawMembership(random: Random, count: number, calmAt: number): Membership {
+  if (random.perMille(650)) return NOBODY
   const settings: Partial<ClusterSettings> = {
     promote: random.perMille(600) ? 'any' : 'founders',
     replaceAfterMs: random.pick([0, 6_000, 12_000, 12_000, 30_000]),

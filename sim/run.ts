@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { print, summaryOf, type Tally, tallyOf, verdict } from './campaign.ts'
 import { readCorpus, readEntry } from './corpus.ts'
+import { MUST_MOVE, MUST_MOVE_WITH_PEOPLE } from './counters.ts'
 import { sha256 } from './crypto.ts'
 import { flagsOf, runCommand, UsageError, wholeNumber } from './flags.ts'
 import { drawSchedule, type Schedule } from './schedule.ts'
@@ -13,7 +14,7 @@ import { shrink, sizeOf } from './shrink.ts'
 import { createTrace } from './trace.ts'
 import { runSchedule } from './world.ts'
 
-const USAGE = `usage: node sim/run.ts [--fresh [--seeds N]] [--json]
+const USAGE = `usage: node sim/run.ts [--fresh [--people] [--seeds N]] [--json]
        node sim/run.ts --seeds N [--from N] [--first] [--json]
        node sim/run.ts --seed N [--everything | --shrink]
        node sim/run.ts --schedule FILE [--everything | --shrink]
@@ -23,7 +24,8 @@ const USAGE = `usage: node sim/run.ts [--fresh [--seeds N]] [--json]
 
   --seeds N        how many seeds (5000)
   --from N         the first of them (1)
-  --fresh          the first of them follows from the commit
+  --fresh          the first of them follows from the commit; every other one, without people and k3s
+  --people         with --fresh: every one, also those with people's commands, lost servers and k3s
   --first          end at the first failure
   --json           one document on stdout
   --seed N         replay one seed as a transcript
@@ -47,6 +49,7 @@ process.exitCode = await runCommand(USAGE, async () => {
     schedule: { type: 'string' },
     corpus: { type: 'boolean', default: false },
     fresh: { type: 'boolean', default: false },
+    people: { type: 'boolean', default: false },
     first: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
     everything: { type: 'boolean', default: false },
@@ -80,19 +83,25 @@ process.exitCode = await runCommand(USAGE, async () => {
   const options = { first: values.first, twiceEvery: TWICE_EVERY }
   const started = performance.now()
   const tallies: Tally[] = []
+  let mustMove: readonly string[] = values.corpus || values.first ? [] : MUST_MOVE
   if (values.corpus) tallies.push(await tallyOf(kept(), options))
   else if (values.first) {
     tallies.push(await tallyOf(drawn(wholeNumber('from', from ?? '1', 0), count), options))
   } else {
     const isFresh = values.fresh || (from === undefined && seeds === undefined)
-    const first = isFresh ? freshSeed() : wholeNumber('from', from ?? '1', 0)
+    const first = isFresh ? freshSeed(values.people) : wholeNumber('from', from ?? '1', 0)
+    const stride = isFresh && !values.people ? 2 : 1
+    if (stride === 1) mustMove = MUST_MOVE_WITH_PEOPLE
     if (isFresh) {
-      if (!values.json) console.log(`seeds from ${first} on, and the corpus`)
+      if (!values.json)
+        console.log(
+          `seeds from ${first} on${values.people ? '' : ', every other one: without people and k3s'}, and the corpus`,
+        )
       tallies.push(await tallyOf(kept(), options))
     }
-    tallies.push(...(await tallyEverywhere({ from: first, count, twiceEvery: TWICE_EVERY })))
+    tallies.push(...(await tallyEverywhere({ from: first, count, stride, twiceEvery: TWICE_EVERY })))
   }
-  const summary = summaryOf(tallies, (performance.now() - started) / 1000, !values.corpus && !values.first)
+  const summary = summaryOf(tallies, (performance.now() - started) / 1000, mustMove)
   if (values.json) console.log(JSON.stringify(summary))
   else print(summary)
   const failing = tallies.flatMap(({ failures }) => failures).find((failure) => failure.schedule !== null)
@@ -100,10 +109,11 @@ process.exitCode = await runCommand(USAGE, async () => {
   return summary.violations.length === 0 ? 0 : 1
 })
 
-/** Other seeds for every commit; the same for one. */
-function freshSeed(): number {
+/** Other seeds for every commit; the same for one. Even, where none with people and k3s are wanted. */
+function freshSeed(people: boolean): number {
   const { stdout } = spawnSync('git', ['rev-parse', 'HEAD'], { encoding: 'utf8', cwd: import.meta.dirname })
-  return Number.parseInt(sha256(new TextEncoder().encode(stdout?.trim() ?? '')).slice(0, 10), 16)
+  const seed = Number.parseInt(sha256(new TextEncoder().encode(stdout?.trim() ?? '')).slice(0, 10), 16)
+  return people ? seed : seed - (seed % 2)
 }
 
 function* drawn(from: number, count: number) {

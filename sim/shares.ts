@@ -10,6 +10,8 @@ import { drawSchedule } from './schedule.ts'
 export interface Seeds {
   readonly from: number
   readonly count: number
+  /** 1: every seed; 2: every other one. */
+  readonly stride: number
   /** Every so many seeds one runs twice. */
   readonly twiceEvery: number
 }
@@ -29,8 +31,9 @@ export async function tallyEverywhere(seeds: Seeds): Promise<Tally[]> {
 export const tallyShare = (share: Share): Promise<Tally> =>
   tallyOf(numbered(share), { first: false, twiceEvery: share.twiceEvery })
 
-function* numbered({ from, count, first, step }: Share): Iterable<Numbered> {
-  for (let seed = from + first; seed < from + count; seed += step) {
+function* numbered({ from, count, stride, first, step }: Share): Iterable<Numbered> {
+  for (let i = first; i < count; i += step) {
+    const seed = from + i * stride
     yield { schedule: drawSchedule(seed), replay: `node sim/run.ts --seed ${seed}` }
   }
 }

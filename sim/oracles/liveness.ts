@@ -110,6 +110,8 @@ export function owes(world: World): string | null {
   const dead = servers.filter(({ id }) => machineOf(id) === undefined)
   // One that waits for a person still speaks: it is not dead.
   if (servers.some(({ id }) => asks(world, machineOf(id)))) return null
+  // A liar that was made a server beats like the living: nobody but a person can tell that it does no work.
+  if (servers.some(({ id }) => world.oracles.liars.has(id))) return null
   const spares = plan.members.filter(
     ({ id, role, mayServe }) =>
       role === 'agent' &&
