@@ -52,7 +52,7 @@ export function createOracles(
   const records = createRecordOracle(violate)
   const rollouts = createRolloutOracle(violate, world, copies)
   const disks = new Map<NodeId, Durable>()
-  const status = createStatusOracle(violate, world, plans, replication)
+  const status = createStatusOracle(violate, world, plans, replication, liars)
   const bounds = createBounds(violate, world, liars.size > 0)
   return {
     violate,

@@ -31,7 +31,11 @@ export function lacks(world: World, machine: Machine): string | null {
   if (certified.plan.rollout?.state === 'running' && isWhole(world, certified.plan))
     return 'the rollout is not over'
   if (stageOf(state, machine.clock()) !== 'ready') return 'its status says otherwise'
-  if (state.replication.leader === null) return 'it knows no leader'
+  if (state.replication.leader === null) {
+    // A voter that lies may say that it leads, and be believed and given up, without end; it certifies nothing.
+    if (!certified.plan.voters.some((id) => world.oracles.liars.has(id))) return 'it knows no leader'
+    world.counters.add('excused: a voter that lies keeps others from a leader')
+  }
   const difference = differs(world, statusOf(state, machine.clock()), certified.plan)
   return difference === null ? null : `by its status ${difference}`
 }
@@ -88,10 +92,16 @@ export function expectable(world: World): {
     return { machines: [], excuse: 'a change of the voters lost its quorum' }
   const stores = datastoreLost(world, plan.datastore.clusterId)
   if (stores !== null) return { machines: [], excuse: stores }
+  // Whose turn it is cannot come up with what a person set, and nobody else has a turn meanwhile.
+  const holder = world.machines.find(({ keys }) => keys.id === plan.act?.node)
+  const isHeldUp = holder?.datastore.isMisled() === true
+  if (isHeldUp && plan.act?.kind === 'initialise')
+    return { machines: [], excuse: 'the datastore begins with settings that do not work' }
   // While one of its voters is gone for good, the datastore takes nobody in.
   const store = world.datastores.find((candidate) => candidate.id === plan.datastore.clusterId)
   const isClosed =
-    store?.members.some(({ voter, machine }) => voter && !isLeft(world, store, machine)) ?? false
+    (isHeldUp && plan.act?.kind === 'join') ||
+    (store?.members.some(({ voter, machine }) => voter && !isLeft(world, store, machine)) ?? false)
   return {
     machines: isClosed ? able.filter(({ keys }) => !waitsToJoin(plan, keys.id)) : able,
     excuse: null,

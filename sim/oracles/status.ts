@@ -4,6 +4,7 @@
  * only as its owner's; it says `ready` only while mesh and datastore are; and while no quorum is connected it
  * says what is missing and what a person can do. Looks at what status says and at the world, at nothing between.
  */
+import type { NodeId } from '../../src/core/ids.ts'
 import { memberOf, type Plan } from '../../src/core/plan.ts'
 import { statusOf } from '../../src/core/report.ts'
 import type { StatusDocument } from '../../src/core/status.ts'
@@ -45,6 +46,7 @@ export function createStatusOracle(
   world: () => World,
   plans: PlanOracle,
   replication: ReplicationOracle,
+  liars: ReadonlySet<NodeId>,
 ): StatusOracle {
   let turns = 0
   /** Of the plan on each machine's disk: what a new term changes is read at once. */
@@ -86,6 +88,11 @@ export function createStatusOracle(
     const { era, term, leader } = cluster
     if (era === null) {
       if (leader !== null) violate(3, `${id}'s status names the leader ${leader} of no cluster`)
+      return
+    }
+    // A voter that lies says that it leads a term: nobody who hears it can know, and it certifies nothing.
+    if (voters.some((voter) => liars.has(voter))) {
+      world().counters.add('excused: a status may believe a voter that lies')
       return
     }
     if (leader !== null && !replication.isElected(era, term, leader, voters)) {

@@ -90,17 +90,22 @@ export function k3sChangeFault(plan: Plan, { settings, acceptDowntime }: K3sChan
     return `with ${members.length} server${members.length === 1 ? '' : 's'} the API is down while one restarts: accept the downtime, or add servers first`
   }
   const rollout = rolloutUnderWay(plan)
-  if (rollout !== null && isTargetInUse(plan) && rollout.left.length >= LEFT_MAX) {
+  if (rollout !== null && isTargetInUse(plan) && olderLayers(plan, rollout) >= LEFT_MAX) {
     return `${LEFT_MAX} rollouts came to no end already: let one finish, or remove the nodes that hold it up`
   }
   return settings.version === null ? null : versionFault(plan, settings.version)
 }
+
+/** Settings of earlier rollouts that some nodes may run. */
+const olderLayers = (plan: Plan, { left }: Rollout): number =>
+  left.filter(({ revision }) => revision !== revisionOf(plan)).length
 
 /** Whether some node may run the newest settings: then they are what a later rollout begins with for it. */
 export function isTargetInUse(plan: Plan): boolean {
   const rollout = rolloutUnderWay(plan)
   if (rollout === null) return true
   if (rollout.moved.length > 0 || rollout.under.length > 0 || plan.act !== null) return true
+  if (rollout.left.some(({ revision }) => revision === rollout.number)) return true
   // Whoever tried to join before may have begun with them.
   return plan.datastore.aborted.some((id) => isServer(plan, id))
 }

@@ -30,8 +30,8 @@ export const rolloutSchema = z.strictObject({
   maxUnavailable: z.number().int().min(1).max(64),
   /** What all nodes run that are named nowhere below; null when it is done. */
   before: revisionSchema.nullable(),
-  /** Nodes that got settings of a rollout that came to no end. */
-  left: z.array(revisionSchema.extend({ nodes: nodesSchema })).max(LEFT_MAX),
+  /** Nodes that got settings of a rollout that came to no end; or of this one, in a turn that a person ended. */
+  left: z.array(revisionSchema.extend({ nodes: nodesSchema })).max(LEFT_MAX + 1),
   /** Proven healthy with the new settings, in that order. */
   moved: nodesSchema,
   /** Agents that are told to change, and are not proven healthy yet. Servers go one by one, as acts. */

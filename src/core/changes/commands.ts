@@ -10,11 +10,10 @@ import { type K3sSettings, sameK3s } from '../k3s.ts'
 import { COMMANDS_MAX, departedOf, isServer, memberOf, type Next, nameOf, type Plan } from '../plan.ts'
 import type { SignedRecord } from '../record.ts'
 import { k3sChangeFault } from '../revisions.ts'
-import { haltedBy } from '../rollout.ts'
 import { admissionFault, enter } from './admission.ts'
 import { abortedWith } from './datastore.ts'
 import { beginRemoval, depart, isCounted, promote, replaced, SERVERS_MAX } from './membership.ts'
-import { changeK3s, steerRollout } from './rollout.ts'
+import { breakUpgrade, changeK3s, steerRollout } from './rollout.ts'
 
 /** Why a command is not carried out, and what a person can do. */
 export interface Refusal {
@@ -283,7 +282,7 @@ function breakAct(plan: Plan, attempt: number): Obeyed | Refusal {
   const aborted = act.kind === 'join' ? abortedWith(plan, act.node) : datastore.aborted
   const rollout =
     act.kind === 'upgrade'
-      ? haltedBy(plan.rollout, `a person ended the act of ${nameOf(plan, act.node)}`)
+      ? breakUpgrade(plan, act.node, `a person ended the act of ${nameOf(plan, act.node)}`)
       : plan.rollout
   const changes = { act: null, rollout, datastore: { ...datastore, aborted } }
   return { changes, node: act.node, name: 'act-broken' }

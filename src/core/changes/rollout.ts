@@ -15,7 +15,7 @@ import {
   serversLeft,
   targetOf,
 } from '../revisions.ts'
-import type { Rollout } from '../rollout.ts'
+import { haltedBy, type Revision, type Rollout } from '../rollout.ts'
 
 /**
  * New settings of k3s, as part of a change of the configuration. An act that is under way for older ones goes
@@ -68,7 +68,22 @@ function layersBefore(plan: Plan): Pick<Rollout, 'before' | 'left'> {
   if (!isTargetInUse(plan)) return { before: rollout.before, left: rollout.left }
   const nodes = [...rollout.moved, ...rollout.under]
   if (plan.act?.kind === 'upgrade') nodes.push(plan.act.node)
-  return { before: rollout.before, left: [{ ...target, nodes }, ...rollout.left] }
+  return { before: rollout.before, left: withLayer(rollout, target, nodes) }
+}
+
+/** These nodes, too, may run these settings from now on, whatever rollouts come. */
+function withLayer({ left }: Rollout, target: Revision, nodes: readonly NodeId[]): Rollout['left'] {
+  const known = left.find(({ revision }) => revision === target.revision)?.nodes ?? []
+  const others = left.filter(({ revision }) => revision !== target.revision)
+  return [{ ...target, nodes: [...new Set([...nodes, ...known])] }, ...others]
+}
+
+/** A person ends a server's turn: nobody else gets one, and it may have changed already. */
+export function breakUpgrade(plan: Plan, node: NodeId, reason: string): Rollout | null {
+  const halted = haltedBy(plan.rollout, reason)
+  const target = targetOf(plan)
+  if (halted === null || halted.before === null || target === null) return halted
+  return { ...halted, left: withLayer(halted, target, [node]) }
 }
 
 /** A server's turn: held in the plan from before anything of it begins (rule 6). */
