@@ -11,8 +11,19 @@ import type { World } from '../world.ts'
 /** In what the status differs from the truth; null where it does not. */
 export function differs(world: World, status: StatusDocument, plan: Plan): string | null {
   const { cluster, distribution, waitingFor } = status
-  const newest = world.oracles.replication.newest(plan.era)
-  if (newest !== null && (cluster.leader !== newest.leader || cluster.term !== newest.term)) {
+  const { liars, replication } = world.oracles
+  const newest = replication.newest(plan.era)
+  // An only voter tells nobody that it leads a later term; and one that lies may be believed that it does.
+  const { leader, term } = cluster
+  const isLater = leader !== null && term > (newest?.term ?? 0)
+  const isAgreed = isLater && replication.isElected(plan.era, term, leader, plan.voters)
+  const isMisled = plan.voters.some((id) => liars.has(id))
+  if (
+    !isAgreed &&
+    !isMisled &&
+    newest !== null &&
+    (cluster.leader !== newest.leader || cluster.term !== newest.term)
+  ) {
     return `it takes ${cluster.leader} for the leader of term ${cluster.term}, not ${newest.leader} of ${newest.term}`
   }
   const servers = plan.members.filter(({ role }) => role === 'server')
