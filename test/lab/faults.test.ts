@@ -80,9 +80,9 @@ describe('a configuration that is wrong', () => {
       says: ['wrong.yaml:2: muster.vpn.cdir: unknown key', 'cidr'],
     },
     {
-      what: 'no kind of distribution',
-      text: `muster:\n  vpn: {mode: wireguard}\n`,
-      says: ['muster.distribution.kind', 'etcd', 'none'],
+      what: 'an unknown kind of distribution',
+      text: `muster:\n  token: TOKEN\n  distribution: {kind: swarm}\n`,
+      says: ['muster.distribution.kind', 'k3s', 'etcd', 'none'],
     },
   ])('$what ends with 2 and names file and key', async ({ text, says }) => {
     const host = cluster.host(1)
