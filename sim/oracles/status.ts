@@ -28,6 +28,8 @@ const STALE_LOOKS = 12
 const LOOK_MS = 500
 /** Giving up on a leader, and being patient with the next, take a node less than this. */
 const LONELY_MS = 50_000
+/** A machine that freezes again and again and was awake this lately still answers now and then. */
+const SIGNS_MS = 10_000
 
 /** Q of DESIGN.md section 7, written down once more. */
 const quorumOf = (expect: number): number => (expect === 1 ? 1 : Math.floor((expect + 1) / 2) + 1)
@@ -136,10 +138,14 @@ export function createStatusOracle(
   const isUp = (machine: Machine | undefined): machine is Machine =>
     machine !== undefined && machine.state !== null && !machine.paused
 
+  /** Whether others may have had a sign of it lately. */
+  const showsItself = (machine: Machine): boolean =>
+    machine.state !== null && (!machine.paused || world().now - machine.awakeSince < SIGNS_MS)
+
   /** Whether one of the voters reaches a majority of them. */
   const hasQuorum = (voters: Plan['voters']): boolean => {
     const { machines, network } = world()
-    const up = machines.filter((machine) => isUp(machine) && voters.includes(machine.keys.id))
+    const up = machines.filter((machine) => showsItself(machine) && voters.includes(machine.keys.id))
     return up.some(
       (one) => up.filter((other) => network.passes(one.index, other.index)).length * 2 > voters.length,
     )
@@ -150,7 +156,7 @@ export function createStatusOracle(
     const { machines, network } = world()
     const { disk, settings, index, keys } = machine
     const certified = disk.durable?.certified
-    const reached = machines.filter((other) => isUp(other) && network.passes(index, other.index))
+    const reached = machines.filter((other) => showsItself(other) && network.passes(index, other.index))
     if (certified != null) {
       const { voters } = certified.plan
       const isCutOff = !reached.some(({ keys: { id } }) => id !== keys.id && voters.includes(id))
