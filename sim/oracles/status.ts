@@ -195,6 +195,7 @@ export function createStatusOracle(
     const text = said.map(({ message }) => message).join('\n')
     const unnamed = plan?.voters.find(
       (voter) =>
+        voter !== machine.keys.id &&
         world().now - (unreached.get(voter) ?? world().now) >= LONELY_MS &&
         !text.includes(memberOf(plan, voter)?.name ?? voter),
     )
